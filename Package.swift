@@ -1,0 +1,49 @@
+// swift-tools-version:6.2
+import PackageDescription
+
+// Heddle: one executor interface over threads, processes and Python interpreters.
+// The layers and why each target exists: README.md, "How it is built". Imports only go down; Scripts/check-layers.sh holds them to it.
+
+let strict: [SwiftSetting] = [
+  .strictMemorySafety(),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+let package = Package(
+  name: "heddle",
+  platforms: [.macOS(.v26)],
+  products: [
+    .library(name: "Heddle", targets: ["Heddle"]),
+    .library(name: "HeddlePython", targets: ["HeddlePython"]),
+    .executable(name: "heddle", targets: ["HeddleCommand"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+  ],
+  targets: [
+    // Layer 0: the one importer of libc headers.
+    .target(name: "CHeddle"),
+    // Layer 1: pointers, pids and descriptors with owners.
+    .target(name: "HeddleSystem", dependencies: ["CHeddle"], swiftSettings: strict),
+    // Layer 1: bytes that another process wrote or will read.
+    .target(name: "HeddleWire", dependencies: ["CHeddle"], swiftSettings: strict),
+    // Layer 2: what a user imports.
+    .target(name: "Heddle", dependencies: ["HeddleSystem", "HeddleWire", "CHeddle"], swiftSettings: strict),
+    // Layer 3: Python interpreters as workers.
+    .target(
+      name: "HeddlePython", dependencies: ["Heddle", "HeddleSystem", "HeddleWire"],
+      resources: [.embedInCode("Bridge/bridge.py")], swiftSettings: strict),
+    // Layer 4: the command-line tool.
+    .executableTarget(
+      name: "HeddleCommand",
+      dependencies: ["Heddle", "HeddlePython", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      swiftSettings: strict),
+    .testTarget(name: "HeddleWireTests", dependencies: ["HeddleWire"], swiftSettings: strict),
+    .testTarget(name: "HeddleTests", dependencies: ["Heddle", "HeddleSystem", "HeddleWire"], swiftSettings: strict),
+    .testTarget(name: "HeddlePythonTests", dependencies: ["HeddlePython", "Heddle"], swiftSettings: strict),
+    .testTarget(name: "HeddleCommandTests", dependencies: ["HeddleCommand"], swiftSettings: strict),
+  ],
+  swiftLanguageModes: [.v6]
+)
