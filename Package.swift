@@ -24,7 +24,7 @@ let package = Package(
   ],
   targets: [
     // Layer 0: the one importer of libc headers.
-    .target(name: "CHeddle"),
+    .target(name: "CHeddle", cSettings: [.define("_GNU_SOURCE")]),
     // Layer 1: pointers, pids and descriptors with owners.
     .target(name: "HeddleSystem", dependencies: ["CHeddle"], swiftSettings: strict),
     // Layer 1: bytes that another process wrote or will read.

@@ -1,0 +1,120 @@
+// What Swift cannot say: the program's entry, spawning, and the platform's differences. Only HeddleSystem imports libc besides.
+#ifndef CHEDDLE_H
+#define CHEDDLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+// MARK: Time
+
+/// Nanoseconds of the monotonic clock.
+static inline uint64_t heddle_monotonic_nanoseconds(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+}
+
+// MARK: Processor
+
+/// Tells the processor that this is a spin loop.
+static inline void heddle_pause(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+/// Lets another thread of this processor run.
+void heddle_yield(void);
+/// The processors that this thread may run on by its affinity; 0 where that cannot be read.
+int heddle_affinity_count(void);
+
+// MARK: Parking a thread
+
+/// Sleeps while `*word` is `expected`, or until `timeout` nanoseconds have passed (UINT64_MAX: no limit). May wake early.
+void heddle_futex_wait(const uint32_t *word, uint32_t expected, uint64_t timeout);
+/// Wakes up to `count` threads that sleep on `word`.
+void heddle_futex_wake(const uint32_t *word, int count);
+
+/// What `ps` and debuggers call the calling thread; at most 15 characters.
+void heddle_name_this_thread(const char *name);
+
+// MARK: Memory
+
+/// An unnamed file of `size` bytes in memory, close-on-exec; -1 and errno otherwise.
+int heddle_memory_file(size_t size);
+/// Maps `length` bytes of the file twice in a row, so that what wraps around is contiguous; NULL and errno otherwise.
+void *heddle_map_twice(int fd, size_t offset, size_t length, bool writable);
+/// Asks for huge pages for memory that is about to be filled; a hint.
+void heddle_advise_huge_pages(void *address, size_t length);
+/// Settings of malloc for a worker: large blocks are kept instead of being given back after every job.
+void heddle_tune_worker_malloc(void);
+
+/// One pointer a thread, NULL at first.
+void **heddle_thread_slot(void);
+
+// MARK: Descriptors
+
+/// A counter one can poll; close-on-exec and non-blocking.
+int heddle_event_descriptor(void);
+/// A connected pair of stream sockets, close-on-exec.
+int heddle_socket_pair(int fds[2]);
+/// A pipe, close-on-exec; the reading end does not block.
+int heddle_pipe(int fds[2]);
+/// A descriptor that polls readable once the process has ended; -1 where there is none.
+int heddle_process_descriptor(pid_t pid);
+/// open(2) for reading, close-on-exec; -1 and errno otherwise. Variadic, so Swift cannot call it.
+int heddle_open_for_reading(const char *path);
+/// The variadic fcntl(2), which Swift cannot call.
+int heddle_set_nonblocking(int fd);
+int heddle_set_close_on_exec(int fd);
+/// Sends one byte, without blocking and without SIGPIPE. A full buffer is a bell that rings already.
+void heddle_ring_bell(int fd);
+/// Takes the bells that lie in the socket, without blocking. 0: the other side is gone.
+int heddle_drain_bells(int fd);
+/// Blocks until a bell rings. 0: the other side is gone.
+int heddle_await_bell(int fd);
+
+// MARK: Processes
+
+/// What posix_spawn(3) is told.
+typedef struct heddle_spawn_request {
+  const char *path;
+  char *const *arguments;    // NULL-terminated
+  char *const *environment;  // NULL-terminated
+  const int *descriptors;    // descriptors[i] becomes descriptor i of the child; -1: /dev/null; all others are closed
+  int descriptor_count;
+} heddle_spawn_request;
+/// Starts a process that leads its own process group, with default signal handling. An errno, or 0.
+int heddle_spawn(const heddle_spawn_request *request, pid_t *pid);
+/// The environment of this process.
+char **heddle_environment(void);
+/// `/proc/self/exe`, or the path of the executable on Darwin.
+const char *heddle_executable_path(void);
+/// The path of the shared library that holds this code where the program is not ours (its entry never ran), or NULL.
+const char *heddle_library_to_preload(void);
+
+// MARK: The worker's side
+
+/// Whether this process was started as a worker.
+bool heddle_is_worker(void);
+/// A thread that ends this process and its group when the other side of `fd` is gone, whatever the process does.
+void heddle_start_lifeline(int fd);
+/// Lets the main thread serve the main queue for ever, or sleep where that is not possible.
+void heddle_serve_main_queue(void) __attribute__((noreturn));
+
+// MARK: Types that have no name (private and local ones)
+
+/// The image (executable or library) that holds `address`: its load address, and its path ("" for the executable). false: none.
+bool heddle_image_of(const void *address, uint64_t *base, const char **path);
+/// The load address of the image with that path. false: it is not loaded.
+bool heddle_image_base(const char *path, uint64_t *base);
+/// Whether `length` bytes at `address` lie in a loaded image.
+bool heddle_in_image(const void *address, size_t length);
+/// Calls the metadata accessor of a nominal type's context descriptor that has no generic parameters.
+const void *heddle_metadata_of_descriptor(const void *descriptor);
+
+#endif

@@ -1,0 +1,117 @@
+// libc's platform differences.
+#include "CHeddle.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+void heddle_yield(void) { sched_yield(); }
+
+static __thread void *thread_slot;
+void **heddle_thread_slot(void) { return &thread_slot; }
+
+int heddle_set_nonblocking(int fd) { return fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); }
+int heddle_set_close_on_exec(int fd) { return fcntl(fd, F_SETFD, FD_CLOEXEC); }
+
+void heddle_ring_bell(int fd) {
+  char bell = 1;
+  while (send(fd, &bell, 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EINTR) {}
+}
+
+static int take_bells(int fd, int flags) {
+  char bells[256];
+  for (;;) {
+    ssize_t n = recv(fd, bells, sizeof bells, flags);
+    if (n > 0) return 1;
+    if (n == 0) return 0;
+    if (errno == EINTR) continue;
+    return errno == EAGAIN || errno == EWOULDBLOCK ? 1 : 0;
+  }
+}
+int heddle_drain_bells(int fd) { return take_bells(fd, MSG_DONTWAIT); }
+int heddle_await_bell(int fd) { return take_bells(fd, 0); }
+
+#if defined(__linux__)
+#include <linux/futex.h>
+#include <malloc.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+
+int heddle_affinity_count(void) {
+  // The kernel's mask may be wider than cpu_set_t (1,024 processors): grow until it fits.
+  for (size_t processors = 1024; processors <= 1 << 20; processors *= 4) {
+    cpu_set_t *set = CPU_ALLOC(processors);
+    size_t size = CPU_ALLOC_SIZE(processors);
+    if (!set) return 0;
+    int rc = sched_getaffinity(0, size, set), error = errno, count = rc ? 0 : CPU_COUNT_S(size, set);
+    CPU_FREE(set);
+    if (!rc) return count;
+    if (error != EINVAL) return 0;
+  }
+  return 0;
+}
+
+void heddle_futex_wait(const uint32_t *word, uint32_t expected, uint64_t timeout) {
+  struct timespec limit = {.tv_sec = (time_t)(timeout / 1000000000ull), .tv_nsec = (long)(timeout % 1000000000ull)};
+  syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, timeout == UINT64_MAX ? NULL : &limit, NULL, 0);
+}
+void heddle_futex_wake(const uint32_t *word, int count) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0); }
+
+int heddle_memory_file(size_t size) {
+  int fd = memfd_create("heddle", MFD_CLOEXEC);
+  if (fd >= 0 && ftruncate(fd, (off_t)size)) {
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+  }
+  return fd;
+}
+
+void *heddle_map_twice(int fd, size_t offset, size_t length, bool writable) {
+  int protection = PROT_READ | (writable ? PROT_WRITE : 0);
+  char *base = mmap(NULL, 2 * length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (base == MAP_FAILED) return NULL;
+  for (int half = 0; half < 2; half++)
+    if (mmap(base + half * length, length, protection, MAP_SHARED | MAP_FIXED, fd, (off_t)offset) == MAP_FAILED) {
+      int error = errno;
+      munmap(base, 2 * length);
+      errno = error;
+      return NULL;
+    }
+  return base;
+}
+
+void heddle_advise_huge_pages(void *address, size_t length) {
+  uintptr_t start = ((uintptr_t)address + 4095) & ~(uintptr_t)4095, end = ((uintptr_t)address + length) & ~(uintptr_t)4095;
+  if (start < end) madvise((void *)start, end - start, MADV_HUGEPAGE);
+}
+
+void heddle_tune_worker_malloc(void) {
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  mallopt(M_ARENA_MAX, 1);
+}
+
+int heddle_event_descriptor(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+int heddle_socket_pair(int fds[2]) { return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds); }
+int heddle_pipe(int fds[2]) {
+  if (pipe2(fds, O_CLOEXEC)) return -1;
+  return heddle_set_nonblocking(fds[0]);
+}
+int heddle_process_descriptor(pid_t pid) { return (int)syscall(434 /* pidfd_open */, pid, 0); }
+const char *heddle_executable_path(void) { return "/proc/self/exe"; }
+#endif
+
+int heddle_open_for_reading(const char *path) { return open(path, O_RDONLY | O_CLOEXEC); }
+
+void heddle_name_this_thread(const char *name) {
+#if defined(__linux__)
+  pthread_setname_np(pthread_self(), name);
+#else
+  (void)name;
+#endif
+}

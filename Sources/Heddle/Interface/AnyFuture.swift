@@ -1,0 +1,190 @@
+import Synchronization
+
+/// How far a job is.
+public enum FutureState: Sendable, Hashable, CaseIterable {
+  /// Waits. Next: any other.
+  case pending
+  /// Runs. Next: one of the three below.
+  case running
+  /// Ended with an output.
+  case succeeded
+  /// Ended with an error.
+  case failed
+  /// Ended because somebody cancelled it, or shut its executor down before it started.
+  case cancelled
+}
+
+/// A future whatever its output: what one can do without knowing the type.
+public class AnyFuture: @unchecked Sendable {
+  // SAFETY: `word` decides who may write the fields of the subclass: the thread that moved it to `ending`; and who may read them:
+  // everybody who saw it at an end, because the release of `end` comes after the writes.
+
+  /// Low bits: the stage and `toldBit`. Above: the first of those who wait, a retained `Waiter`, or nothing.
+  let word: Atomic<UInt>
+  /// What whoever waits may do meanwhile, and whom to ask about a job that is not in our hands.
+  final let source: (any FutureSource)?
+
+  enum Stage {
+    static var pending: UInt { 0 }
+    /// A thread runs the work. (A job in a process stays `pending` here; its source knows.)
+    static var running: UInt { 1 }
+    /// Somebody has won the right to end it and writes the outcome.
+    static var ending: UInt { 2 }
+    static var succeeded: UInt { 3 }
+    static var failed: UInt { 4 }
+    static var cancelled: UInt { 5 }
+    static var mask: UInt { 7 }
+    /// Somebody asked a running job to stop.
+    static var toldBit: UInt { 8 }
+    static var waiterMask: UInt { ~15 }
+  }
+
+  init(source: (any FutureSource)?, running: Bool = false) {
+    self.source = source
+    word = Atomic(running ? Stage.running : Stage.pending)
+  }
+  /// How far the job is, at this moment.
+  public final var state: FutureState {
+    switch word.load(ordering: .acquiring) & Stage.mask {
+    case Stage.pending: source?.isRunning(self) == true ? .running : .pending
+    case Stage.running, Stage.ending: .running
+    case Stage.succeeded: .succeeded
+    case Stage.failed: .failed
+    default: .cancelled
+    }
+  }
+  /// Whether the job has ended.
+  public final var isDone: Bool { word.load(ordering: .acquiring) & Stage.mask >= Stage.succeeded }
+
+  /// Asks the job to stop.
+  ///
+  /// A job that waits never runs, and nobody is killed for it. One that runs in a process is killed with all that it started. One
+  /// that runs on a thread is told, as `Task.cancel()` tells a task, and ends when it returns.
+  ///
+  /// - Returns: whether the request reached a job that had not ended.
+  @discardableResult public final func cancel() -> Bool {
+    if let source { return source.cancel(self) }
+    return cancelIfPending()
+  }
+
+  // MARK: For executors
+
+  /// Moves from pending to running. false: it was cancelled, or ended otherwise.
+  final func start() -> Bool {
+    var old = word.load(ordering: .relaxed)
+    while old & Stage.mask == Stage.pending {
+      let (exchanged, now) = word.compareExchange(expected: old, desired: old | Stage.running, ordering: .acquiringAndReleasing)
+      if exchanged { return true }
+      old = now
+    }
+    return false
+  }
+  /// Wins the right to end the job. Whoever gets `true` must write the outcome and call `end`.
+  final func beginEnding(pendingOnly: Bool = false) -> Bool {
+    var old = word.load(ordering: .relaxed)
+    while old & Stage.mask == Stage.pending || (!pendingOnly && old & Stage.mask == Stage.running) {
+      let (exchanged, now) = word.compareExchange(
+        expected: old, desired: old & ~Stage.mask | Stage.ending, ordering: .acquiringAndReleasing)
+      if exchanged { return true }
+      old = now
+    }
+    return false
+  }
+  /// Publishes the outcome and wakes all who wait. Their code runs here: no lock may be held.
+  final func end(_ stage: UInt) {
+    // The told bit cannot change any more: only a running job is told.
+    let told = word.load(ordering: .relaxed) & Stage.toldBit
+    let old = word.exchange(stage | told, ordering: .acquiringAndReleasing)
+    if old & Stage.waiterMask != 0 { wake(old) }
+  }
+  /// Tells a running job to stop. Returns whether this call was the first to tell a job that runs.
+  final func tell() -> Bool {
+    var old = word.load(ordering: .relaxed)
+    while old & Stage.mask == Stage.running && old & Stage.toldBit == 0 {
+      let (exchanged, now) = word.compareExchange(expected: old, desired: old | Stage.toldBit, ordering: .acquiringAndReleasing)
+      if exchanged { return true }
+      old = now
+    }
+    return false
+  }
+  final var wasTold: Bool { word.load(ordering: .acquiring) & Stage.toldBit != 0 }
+
+  /// Ends it with an error unless it has ended. Their code who wait runs here: no lock may be held.
+  @discardableResult final func fail(_ error: any Error, cancelled: Bool = false, pendingOnly: Bool = false) -> Bool {
+    guard beginEnding(pendingOnly: pendingOnly) else { return false }
+    writeFailure(error)
+    end(cancelled ? Stage.cancelled : Stage.failed)
+    return true
+  }
+  final func cancelIfPending() -> Bool {
+    fail(JobError(code: .cancelled, message: "The job was cancelled before it started."), cancelled: true, pendingOnly: true)
+  }
+  /// Writes the outcome; only after `beginEnding`.
+  func writeFailure(_ error: any Error) { preconditionFailure("AnyFuture is abstract") }
+  /// Runs the work, on a thread pool.
+  func execute() {}
+  /// Runs the work, on a thread pool, where it is asynchronous.
+  nonisolated(nonsending) func executeAsync() async {}
+  /// Whether `executeAsync` is to be called.
+  var isAsync: Bool { false }
+
+  // MARK: Waiting
+
+  /// Keeps `body` until the end, and calls it on the thread that ends the job. false: it has ended, and `body` was not kept.
+  final func addWaiter(_ body: @escaping @Sendable () -> Void) -> Bool {
+    let waiter = unsafe Unmanaged.passRetained(Waiter(body))
+    let bits = UInt(bitPattern: unsafe waiter.toOpaque())
+    var old = word.load(ordering: .acquiring)
+    while old & Stage.mask < Stage.succeeded {
+      unsafe waiter._withUnsafeGuaranteedRef { $0.next = old & Stage.waiterMask }
+      let (exchanged, now) = word.compareExchange(
+        expected: old, desired: bits | (old & ~Stage.waiterMask), ordering: .acquiringAndReleasing)
+      if exchanged { return true }
+      old = now
+    }
+    unsafe waiter.release()
+    return false
+  }
+  @inline(never) private final func wake(_ old: UInt) {
+    var first: Waiter?
+    var bits = old & Stage.waiterMask
+    // The list has the last comer first; those who came first are served first.
+    while let pointer = unsafe UnsafeRawPointer(bitPattern: bits) {
+      let waiter = unsafe Unmanaged<Waiter>.fromOpaque(pointer).takeRetainedValue()
+      bits = waiter.next
+      waiter.following = first
+      first = waiter
+    }
+    while let waiter = first {
+      first = waiter.following
+      waiter.body()
+    }
+  }
+  /// Waits for the end. The thread helps the executor for some microseconds before it gives itself up.
+  @inline(never) nonisolated(nonsending) final func park() async {
+    source?.help(self)
+    if isDone { return }
+    unsafe await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
+      if !addWaiter({ unsafe continuation.resume() }) { unsafe continuation.resume() }
+    }
+  }
+}
+
+/// The executor behind a future.
+package protocol FutureSource: AnyObject, Sendable {
+  /// Does what brings the future's end nearer, for some microseconds at most: a thread that would sleep may as well help.
+  func help(_ future: AnyFuture)
+  /// Whether the job runs, for one that the future itself does not know to run.
+  func isRunning(_ future: AnyFuture) -> Bool
+  /// Asks the job to stop: see `AnyFuture.cancel`.
+  func cancel(_ future: AnyFuture) -> Bool
+}
+
+/// One that waits for a future. Retained by the future's word until it is called.
+final class Waiter: @unchecked Sendable {
+  // SAFETY: `next` is written before the waiter is published, `following` only by the thread that took the whole list.
+  let body: @Sendable () -> Void
+  var next: UInt = 0
+  var following: Waiter?
+  init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+}

@@ -1,0 +1,138 @@
+import HeddleSystem
+import Synchronization
+
+/// How one job ends: its output, or why there is none. It ends exactly once.
+public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
+  // SAFETY: `work` and `asyncWork` are touched by the thread that started the job; `output` and `failure` are written by the one
+  // that ends it and read after its end. See AnyFuture.
+  @exclusivity(unchecked) private var work: (@Sendable () throws -> Output)?
+  @exclusivity(unchecked) private var asyncWork: (@Sendable () async throws -> Output)?
+  @exclusivity(unchecked) private var failure: (any Error)?
+  @exclusivity(unchecked) private var output: Output?
+
+  /// For a job that is run elsewhere.
+  package init(in source: (any FutureSource)?, running: Bool = false) { super.init(source: source, running: running) }
+  init(in source: any FutureSource, work: @escaping @Sendable () throws -> Output) {
+    unsafe self.work = work
+    super.init(source: source)
+  }
+  init(in source: any FutureSource, asyncWork: @escaping @Sendable () async throws -> Output) {
+    unsafe self.asyncWork = asyncWork
+    super.init(source: source)
+  }
+
+  /// Gives a future its work; before it is handed out.
+  func assign(_ asyncWork: @escaping @Sendable () async throws -> Output) { unsafe self.asyncWork = asyncWork }
+
+  // MARK: Waiting
+
+  /// The output, once there is one.
+  ///
+  /// Cancelling the task that waits here does not cancel the job, as with `Task.value`: others may wait for it too. Call
+  /// ``AnyFuture/cancel()`` for that.
+  ///
+  /// - Throws: what the job threw, or a ``JobError``.
+  public nonisolated(nonsending) var value: Output {
+    get async throws {
+      if !isDone { await park() }
+      return try outcome()
+    }
+  }
+  /// The output or the error, once there is one.
+  public nonisolated(nonsending) var result: Result<Output, any Error> {
+    get async {
+      if !isDone { await park() }
+      return Result { try outcome() }
+    }
+  }
+  /// The output, once there is one. Blocks the calling thread, so it is for code that is not `async`.
+  ///
+  /// - Parameter timeout: how long to wait at most; nil: for ever.
+  /// - Returns: the output.
+  /// - Throws: what the job threw, or a ``JobError``; ``FutureTimeout`` when the time is over. The job goes on.
+  @available(*, noasync, message: "It blocks the thread. Await 'value' instead.")
+  public func wait(timeout: Duration? = nil) throws -> Output {
+    if !isDone {
+      let deadline = timeout.map { MonotonicTime.now + $0 } ?? .distantFuture
+      source?.help(self)
+      let latch = ThreadLatch()
+      if !isDone, addWaiter({ latch.open() }) {
+        guard latch.wait(until: deadline) else { throw FutureTimeout() }
+      }
+    }
+    return try outcome()
+  }
+  /// Calls `body` once, at the end, on the thread that ends the job; at once where it has ended. `body` must be short: the executor waits for it.
+  public func onCompletion(_ body: @escaping @Sendable (Result<Output, any Error>) -> Void) {
+    let call: @Sendable () -> Void = { [self] in body(Result { try outcome() }) }
+    if !addWaiter(call) { call() }
+  }
+
+  /// The outcome of a job that has ended.
+  func outcome() throws -> Output {
+    if let failure = unsafe failure { throw failure }
+    return unsafe output.unsafelyUnwrapped
+  }
+
+  // MARK: For executors
+
+  /// Ends it with an output unless it has ended.
+  package func succeed(_ value: consuming Output) {
+    guard beginEnding() else { return }
+    unsafe output = value
+    end(Stage.succeeded)
+  }
+  override func writeFailure(_ error: any Error) { unsafe failure = error }
+
+  override var isAsync: Bool { unsafe asyncWork != nil }
+  override func execute() {
+    guard start(), let work = unsafe work else { return }
+    do { finish(try work()) } catch { finish(throwing: error) }
+  }
+  override nonisolated(nonsending) func executeAsync() async {
+    guard start(), let asyncWork = unsafe asyncWork else { return }
+    do { finish(try await asyncWork()) } catch { finish(throwing: error) }
+  }
+  private func finish(_ value: Output) {
+    unsafe work = nil
+    unsafe asyncWork = nil
+    succeed(value)
+  }
+  private func finish(throwing error: any Error) {
+    unsafe work = nil
+    unsafe asyncWork = nil
+    if wasTold && error is CancellationError {
+      fail(JobError(code: .cancelled, message: "The job was cancelled while it ran, and stopped."), cancelled: true)
+    } else {
+      fail(error)
+    }
+  }
+}
+
+/// The time of ``Future/wait(timeout:)`` was over before the job had ended. The job goes on.
+public struct FutureTimeout: Error, Sendable, CustomStringConvertible {
+  /// An error.
+  public init() {}
+  /// A sentence.
+  public var description: String { "The job had not ended when the time to wait for it was over; it goes on." }
+}
+
+/// Opens once; threads sleep until then.
+final class ThreadLatch: Sendable {
+  private let isOpen = Atomic<Bool>(false)
+  private let parker = Parker()
+
+  func open() {
+    isOpen.store(true, ordering: .sequentiallyConsistent)
+    parker.unpark()
+  }
+  /// Blocks. false: the deadline came first.
+  func wait(until deadline: MonotonicTime) -> Bool {
+    while true {
+      let ticket = parker.ticket
+      if isOpen.load(ordering: .sequentiallyConsistent) { return true }
+      if MonotonicTime.now >= deadline { return false }
+      parker.park(ticket: ticket, until: deadline)
+    }
+  }
+}

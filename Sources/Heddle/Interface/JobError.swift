@@ -1,0 +1,101 @@
+/// Why a job has no output although it threw nothing.
+public struct JobError: Error, Sendable, CustomStringConvertible {
+  /// The causes.
+  public enum Code: String, Sendable, Hashable, Codable, CaseIterable {
+    /// Its worker ended while the job ran. It may have run in part.
+    case workerDied
+    /// It ran longer than its time limit. It may have run in part.
+    case timedOut
+    /// It was cancelled. It did not run, unless `attempt` and `workerPID` say otherwise.
+    case cancelled
+    /// Its worker needed more memory than it may have. It may have run in part.
+    case memoryLimitExceeded
+    /// The job, or its output, cannot be sent: see the message. With an output, it has run.
+    case notEncodable
+    /// The job, or its output, arrived but cannot be read: see the message. With an output, it has run.
+    case notDecodable
+    /// The executor had been shut down. It did not run.
+    case executorShutDown
+    /// Too many jobs wait. It did not run.
+    case queueFull
+    /// No worker could be started. It did not run.
+    case workerNotStarted
+  }
+
+  /// The cause.
+  public var code: Code
+  /// A sentence that says what happened and what to try.
+  public var message: String
+  /// How the worker ended, where it did.
+  public var exit: WorkerExit?
+  /// Which run of the job this was, from 1.
+  public var attempt: Int
+  /// The worker's process identifier, where there was one.
+  public var workerPID: Int32?
+  /// The most memory that the worker held. Unit: bytes.
+  public var peakMemory: Int?
+  /// The last lines that the worker wrote to its standard error.
+  public var standardErrorTail: String
+
+  /// An error with what is known.
+  public init(
+    code: Code, message: String, exit: WorkerExit? = nil, attempt: Int = 1, workerPID: Int32? = nil, peakMemory: Int? = nil,
+    standardErrorTail: String = ""
+  ) {
+    self.code = code
+    self.message = message
+    self.exit = exit
+    self.attempt = attempt
+    self.workerPID = workerPID
+    self.peakMemory = peakMemory
+    self.standardErrorTail = standardErrorTail
+  }
+
+  /// The code, the message and the last lines of the worker's standard error.
+  public var description: String {
+    standardErrorTail.isEmpty ? "\(code): \(message)" : "\(code): \(message)\n--- standard error of the worker ---\n\(standardErrorTail)"
+  }
+}
+
+/// How a worker process ended.
+public enum WorkerExit: Sendable, Hashable, CustomStringConvertible {
+  /// It called `exit` with this code, or returned it from its main.
+  case code(Int32)
+  /// This signal ended it.
+  case signal(Int32)
+
+  /// `exit 3` or `SIGSEGV`.
+  public var description: String {
+    switch self {
+    case .code(let code): "exit \(code)"
+    case .signal(let number): Self.signalNames[number] ?? "signal \(number)"
+    }
+  }
+
+  #if os(Linux)
+    // The numbers of signal(7) on x86-64 and ARM.
+    private static let signalNames: [Int32: String] = [
+      1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 5: "SIGTRAP", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL",
+      10: "SIGUSR1", 11: "SIGSEGV", 12: "SIGUSR2", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM", 24: "SIGXCPU", 25: "SIGXFSZ", 31: "SIGSYS",
+    ]
+  #else
+    private static let signalNames: [Int32: String] = [
+      1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 5: "SIGTRAP", 6: "SIGABRT", 8: "SIGFPE", 9: "SIGKILL", 10: "SIGBUS",
+      11: "SIGSEGV", 12: "SIGSYS", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM", 24: "SIGXCPU", 25: "SIGXFSZ", 30: "SIGUSR1", 31: "SIGUSR2",
+    ]
+  #endif
+}
+
+/// An error that a job threw in another process and that is not `Codable`, so that only its name and text could travel.
+public struct RemoteError: Error, Sendable, Hashable, CustomStringConvertible {
+  /// The error's type, as `String(describing:)` names it in the worker.
+  public var typeName: String
+  /// The error, as `String(describing:)` tells it in the worker.
+  public var description: String
+
+  /// An error with that type and text.
+  public init(typeName: String, description: String) {
+    self.typeName = typeName
+    self.description = description
+  }
+}

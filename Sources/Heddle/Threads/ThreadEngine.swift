@@ -1,0 +1,200 @@
+import CHeddle
+import HeddleSystem
+import Synchronization
+
+/// The threads of a pool and what they run. It lives until its last thread has ended; the executor that a user holds may go before.
+@safe final class ThreadEngine: FutureSource {
+  private let queue: ThreadQueue
+  private let timer = DeadlineTimer()
+  /// What steps of tasks are told to run on: the executor that a user holds.
+  // SAFETY: written once, before the executor is handed out; a task that prefers the executor keeps it alive while a step runs.
+  nonisolated(unsafe) var executor: UnownedTaskExecutor!
+
+  private struct State {
+    var threads: [OSThread] = []
+    var workers: [WorkerThread] = []
+    var running = 0
+    var isClosed = false
+  }
+  private let state = Locked(State())
+  /// Ends when the pool is closed and its last thread is about to return.
+  private let finished = Future<Void>(in: nil)
+
+  init(maxThreads: Int) {
+    queue = ThreadQueue(maxThreads: maxThreads)
+  }
+
+  // MARK: Work comes in
+
+  func push(_ future: AnyFuture, priority: JobPriority) {
+    let reference = unsafe Unmanaged.passRetained(future)
+    switch unsafe queue.push(.future(reference), priority: priority) {
+    case .accepted: break
+    case .acceptedThreadWanted: startThread()
+    case .closed:
+      unsafe reference.release()
+      future.fail(JobError.executorShutDown)
+    }
+  }
+  func enqueue(_ step: UnownedJob) {
+    switch queue.push(.step(step)) {
+    case .accepted: break
+    case .acceptedThreadWanted: startThread()
+    case .closed: globalConcurrentExecutor.enqueue(step)
+    }
+  }
+  private func startThread() {
+    do {
+      try state.withLock { state throws(SystemError) in
+        let worker = WorkerThread(number: state.workers.count, queue: queue, engine: self)
+        let thread = try OSThread(name: "heddle-thread") { [self] in
+          worker.run()
+          threadWillEnd()
+        }
+        state.workers.append(worker)
+        state.threads.append(thread)
+        state.running += 1
+      }
+    } catch {
+      guard !queue.threadDidNotStart() else { return }
+      // Nobody would ever run what waits.
+      let message = "No thread could be started: \(error). Raise the limit of threads (ulimit -u, cgroup pids), or use fewer workers."
+      for future in queue.takeAll() { future.fail(JobError(code: .workerNotStarted, message: message)) }
+    }
+  }
+  private func threadWillEnd() {
+    let isLast = state.withLock { state in
+      state.running -= 1
+      return state.running == 0 && state.isClosed
+    }
+    if isLast { finished.succeed(()) }
+  }
+
+  /// A future for work with a time limit and retries, as `options` say.
+  func future<R: Sendable>(_ options: JobOptions, _ work: @escaping @Sendable () async throws -> R) -> Future<R> {
+    let future = Future<R>(in: self)
+    future.assign { [self, unowned future] in
+      // The clock starts when the job does.
+      let ticket = options.timeout.map { limit in
+        timer.schedule(at: .now + limit) { [self, weak future] in
+          if let future { stop(future, JobError.timedOut(limit, onThread: true), cancelled: false) }
+        }
+      }
+      defer { if let ticket { timer.cancel(ticket) } }
+      var attempt = 1
+      while true {
+        do { return try await work() } catch {
+          guard attempt <= options.retry.errors, !Task.isCancelled else { throw error }
+          attempt += 1
+          try await Task.sleep(for: options.retry.backoff.delay(beforeAttempt: attempt, random: .random(in: 0...1)))
+        }
+      }
+    }
+    return future
+  }
+  /// Ends a future whose job runs, and tells the job.
+  private func stop(_ future: AnyFuture, _ error: JobError, cancelled: Bool) {
+    let isTold = future.tell()
+    future.fail(error, cancelled: cancelled)
+    if isTold { cancelTask(of: future) }
+  }
+
+  // MARK: FutureSource
+
+  func help(_ future: AnyFuture) {
+    // Jobs of the pool are for its own threads; one who waits looks a little longer before it sleeps.
+    var spins = 0
+    while spins < 300 && !future.isDone {
+      spins += 1
+      heddle_pause()
+    }
+  }
+  func isRunning(_ future: AnyFuture) -> Bool { false }
+  func cancel(_ future: AnyFuture) -> Bool {
+    if future.cancelIfPending() { return true }
+    guard future.tell() else { return !future.isDone }
+    cancelTask(of: future)
+    return true
+  }
+  private func cancelTask(of future: AnyFuture) {
+    let workers = state.withLock { $0.workers }
+    for worker in workers where worker.cancelTask(running: future) { return }
+  }
+
+  // MARK: The end
+
+  func shutdown(_ mode: ShutdownMode) async {
+    close(mode)
+    if case .kill(let grace) = mode {
+      let ended = await wait(for: [finished as AnyFuture], timeout: grace).pending.isEmpty
+      if !ended {
+        let running = state.withLock { $0.workers }
+        for worker in running {
+          guard let future = worker.running() else { continue }
+          stop(
+            future,
+            JobError(
+              code: .cancelled,
+              message: "The executor was shut down while this job ran, and it did not return within \(grace). Its thread goes on until it does."),
+            cancelled: true)
+        }
+        let rest = await wait(for: [finished as AnyFuture], timeout: .milliseconds(50)).pending
+        if !rest.isEmpty {
+          // A thread that does not return cannot be stopped; it is left to itself.
+          timer.stop()
+          for thread in takeThreads() { thread.detach() }
+          return
+        }
+      }
+    } else {
+      await finished.park()
+    }
+    timer.stop()
+    // They have nothing left to run: a join takes microseconds.
+    for thread in takeThreads() where !thread.isCurrent { thread.join() }
+  }
+  /// The executor is gone: what was submitted is finished, and the threads end by themselves.
+  func abandon() {
+    close(.finishAll)
+    for thread in takeThreads() { thread.detach() }
+  }
+  private func close(_ mode: ShutdownMode) {
+    let dropped = queue.close(dropping: mode != .finishAll)
+    for future in dropped {
+      future.fail(JobError.cancelledAtShutdown, cancelled: true)
+    }
+    let isEmpty = state.withLock { state in
+      state.isClosed = true
+      return state.running == 0
+    }
+    if isEmpty { finished.succeed(()) }
+  }
+  private func takeThreads() -> [OSThread] {
+    state.withLock { state in
+      defer { state.threads = [] }
+      return state.threads
+    }
+  }
+}
+
+extension JobError {
+  /// Ran too long.
+  static func timedOut(_ limit: Duration, onThread: Bool) -> JobError {
+    JobError(
+      code: .timedOut,
+      message: "The job ran longer than its time limit of \(limit). Raise the limit, or make the job smaller."
+        + (onThread ? " A thread cannot be stopped: the job's task was cancelled, and its thread is free when it returns." : ""))
+  }
+  /// Submitted too late.
+  static var executorShutDown: JobError {
+    JobError(
+      code: .executorShutDown,
+      message: "The executor was shut down before this job was submitted. Submit earlier, or make a new executor.")
+  }
+  /// Waited when the executor was shut down without waiting for all.
+  static var cancelledAtShutdown: JobError {
+    JobError(
+      code: .cancelled,
+      message: "The executor was shut down before this job started. Use shutdown(.finishAll) to run all that was submitted.")
+  }
+}

@@ -1,0 +1,215 @@
+import CHeddle
+import HeddleSystem
+import Synchronization
+
+/// What waits for a thread.
+@safe enum ThreadWork {
+  /// A job or a closure.
+  case future(Unmanaged<AnyFuture>)
+  /// A step of a Swift task that prefers this executor.
+  case step(UnownedJob)
+}
+
+/// The waiting work of a thread pool, and the threads that sleep for want of it. How no wake-up is lost: Threads/README.md.
+final class ThreadQueue: Sendable {
+  /// One first-in first-out queue a priority.
+  private struct State {
+    var queues: [FIFO] = [FIFO(), FIFO(), FIFO()]
+    var isClosed = false
+    var started = 0
+  }
+  private let state = Locked(State())
+  /// How much waits, for those who look without the lock.
+  private let count = Atomic<Int>(0)
+  private let sleepers = Atomic<Int>(0)
+  /// Whether a thread spins for work: it will see what is pushed, so nobody need be woken. At most one does.
+  private let isSearching = Atomic<Bool>(false)
+  private let parker = Parker()
+  private let maxThreads: Int
+  /// What each thread took beside the work it runs; others may take it from there.
+  private let batches: [Batch]
+
+  /// How long the searcher spins before it sleeps: about 15 µs, what a wake-up costs. Unit: pauses.
+  private static let spinLimit = 500
+  /// How much a thread takes at once, so that the lock is taken once for several. Unit: items.
+  static let batchLimit = 16
+
+  init(maxThreads: Int) {
+    self.maxThreads = maxThreads
+    batches = (0..<maxThreads).map { _ in Batch() }
+  }
+
+  enum Pushed {
+    case accepted
+    /// Accepted, and nobody is free to run it: start another thread.
+    case acceptedThreadWanted
+    case closed
+  }
+  func push(_ work: ThreadWork, priority: JobPriority = .medium) -> Pushed {
+    let pushed = state.withLock { state -> Pushed in
+      if state.isClosed { return .closed }
+      state.queues[priority.rawValue].push(work)
+      count.add(1, ordering: .relaxed)
+      if state.started < maxThreads && sleepers.load(ordering: .relaxed) == 0 && !isSearching.load(ordering: .relaxed) {
+        state.started += 1
+        return .acceptedThreadWanted
+      }
+      return .accepted
+    }
+    if case .accepted = pushed { wakeIfNeeded() }
+    return pushed
+  }
+  /// The thread that was wanted could not be started. Returns whether any runs.
+  func threadDidNotStart() -> Bool {
+    state.withLock { state in
+      state.started -= 1
+      return state.started > 0
+    }
+  }
+  private func wakeIfNeeded() {
+    // A sleeper that is about to sleep has counted itself before it looks at the queue for the last time; the lock that the push
+    // took stands between the two, so either it sees the work or we see it.
+    if sleepers.load(ordering: .sequentiallyConsistent) > 0 && !isSearching.load(ordering: .sequentiallyConsistent) { parker.unpark(1) }
+  }
+
+  /// The next work for thread `number`. Blocks. nil: closed, and nothing is left.
+  func next(forThread number: Int) -> ThreadWork? {
+    while true {
+      if let work = takeNow(forThread: number) { return work }
+      if isSearching.compareExchange(expected: false, desired: true, ordering: .sequentiallyConsistent).exchanged {
+        var spins = 0
+        while spins < Self.spinLimit && count.load(ordering: .relaxed) == 0 {
+          heddle_pause()
+          spins += 1
+        }
+        isSearching.store(false, ordering: .sequentiallyConsistent)
+        if let work = takeNow(forThread: number) {
+          // While this thread searched nobody was woken: pass that on.
+          if count.load(ordering: .sequentiallyConsistent) > 0 { wakeIfNeeded() }
+          return work
+        }
+      }
+      let ticket = parker.ticket
+      sleepers.add(1, ordering: .sequentiallyConsistent)
+      let work = takeNow(forThread: number)
+      let isClosed = state.withLock { $0.isClosed }
+      if work == nil && !isClosed { parker.park(ticket: ticket) }
+      sleepers.subtract(1, ordering: .sequentiallyConsistent)
+      if let work { return work }
+      if isClosed { return takeNow(forThread: number) }
+    }
+  }
+  /// From the thread's own batch, from the queue, or from another thread's batch.
+  private func takeNow(forThread number: Int) -> ThreadWork? {
+    let own = batches[number]
+    if let work = own.pop() { return work }
+    var tookMore = false
+    if count.load(ordering: .relaxed) > 0 {
+      let work = state.withLock { state -> ThreadWork? in
+        for priority in [2, 1, 0] where !state.queues[priority].isEmpty {
+          // A share of what waits, so that a short queue is spread over the threads.
+          let share = min(Self.batchLimit, state.queues[priority].count / (4 * maxThreads) + 1)
+          count.subtract(share, ordering: .relaxed)
+          let first = state.queues[priority].pop()
+          if share > 1 {
+            // Under both locks, so that one who looks for work sees it in the queue or here.
+            own.fill(from: &state.queues[priority], share - 1)
+            tookMore = true
+          }
+          return first
+        }
+        return nil
+      }
+      if let work {
+        // What lies behind a job that may be long can be taken by others: they must not sleep.
+        if tookMore { wakeIfNeeded() }
+        return work
+      }
+    }
+    for other in batches where other !== own { if let work = other.pop() { return work } }
+    return nil
+  }
+
+  /// Takes out every future that waits.
+  func takeAll() -> [AnyFuture] {
+    state.withLock { state in
+      defer { count.store(state.queues.reduce(0) { $0 + $1.count }, ordering: .relaxed) }
+      return takeFutures(&state)
+    }
+  }
+  private func takeFutures(_ state: inout State) -> [AnyFuture] {
+    var futures: [AnyFuture] = []
+    // What threads took in advance has not started either.
+    for batch in batches { while let work = batch.pop() { state.queues[1].push(work) } }
+    for priority in state.queues.indices {
+      var steps: [ThreadWork] = []
+      while !state.queues[priority].isEmpty {
+        switch state.queues[priority].pop() {
+        case .future(let future): unsafe futures.append(future.takeRetainedValue())
+        case .step(let step): steps.append(.step(step))
+        }
+      }
+      for step in steps { state.queues[priority].push(step) }
+    }
+    return futures
+  }
+  /// Accepts nothing more. With `dropping`, takes out the futures that wait; steps of tasks stay, since a task cannot be dropped.
+  func close(dropping: Bool) -> [AnyFuture] {
+    let dropped = state.withLock { state -> [AnyFuture] in
+      state.isClosed = true
+      defer { count.store(state.queues.reduce(0) { $0 + $1.count }, ordering: .relaxed) }
+      return dropping ? takeFutures(&state) : []
+    }
+    parker.unpark()
+    return dropped
+  }
+}
+
+/// What a thread took in advance.
+private final class Batch: Sendable {
+  private let work = Locked(FIFO())
+  /// What lies here, for those who look without the lock.
+  private let count = Atomic<Int>(0)
+
+  func fill(from queue: inout FIFO, _ share: Int) {
+    work.withLock { work in
+      for _ in 0..<share { work.push(queue.pop()) }
+      count.store(work.count, ordering: .sequentiallyConsistent)
+    }
+  }
+  func pop() -> ThreadWork? {
+    guard count.load(ordering: .sequentiallyConsistent) > 0 else { return nil }
+    return work.withLock { work in
+      guard !work.isEmpty else { return nil }
+      defer { count.store(work.count, ordering: .relaxed) }
+      return work.pop()
+    }
+  }
+}
+
+/// A queue of work that grows: a ring of a power of two.
+private struct FIFO {
+  private var slots: [ThreadWork?] = []
+  private var head = 0
+  private var tail = 0
+
+  var count: Int { tail &- head }
+  var isEmpty: Bool { head == tail }
+
+  mutating func push(_ work: ThreadWork) {
+    if count == slots.count { grow() }
+    slots[tail & (slots.count &- 1)] = work
+    tail &+= 1
+  }
+  mutating func pop() -> ThreadWork {
+    let index = head & (slots.count &- 1)
+    head &+= 1
+    defer { slots[index] = nil }
+    return slots[index]!
+  }
+  private mutating func grow() {
+    var larger = [ThreadWork?](repeating: nil, count: max(64, slots.count * 2))
+    for index in head..<tail { larger[index & (larger.count - 1)] = slots[index & (slots.count - 1)] }
+    slots = larger
+  }
+}

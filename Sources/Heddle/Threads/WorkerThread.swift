@@ -1,0 +1,78 @@
+import CHeddle
+import HeddleSystem
+import Synchronization
+
+/// One thread of a pool: it runs jobs one after another inside a long-lived task on its own lane.
+final class WorkerThread: Sendable {
+  private let queue: ThreadQueue
+  private unowned let engine: ThreadEngine
+  private let number: Int
+  /// The future whose job runs here, or 0; with `borrowedBit` while another thread makes a reference of it.
+  private let current = Atomic<UInt>(0)
+  private static let borrowedBit: UInt = 1
+  /// The task in which jobs run. It is replaced after a job of it was told to stop, since a cancelled task stays cancelled.
+  private let task = Locked<Task<Void, Never>?>(nil)
+
+  init(number: Int, queue: ThreadQueue, engine: ThreadEngine) {
+    self.number = number
+    self.queue = queue
+    self.engine = engine
+  }
+
+  /// The thread's body: returns when the queue is closed and empty. Blocks.
+  func run() {
+    let lane = Lane()
+    var isOpen = true
+    while isOpen {
+      let ended = Locked(false)
+      // SAFETY of order: the task cannot run before `lane.run`, on this very thread, so its handle is in place before any job is.
+      let task = Task(executorPreference: lane) { [self] in
+        let wasLast = await serve()
+        ended.withLock { $0 = wasLast }
+        lane.close()
+      }
+      self.task.withLock { $0 = task }
+      lane.run()
+      isOpen = !ended.withLock { $0 }
+      if isOpen { lane.reopen() }
+    }
+    task.withLock { $0 = nil }
+  }
+  /// Runs jobs. true: the queue is closed and empty; false: this task was cancelled by a job's canceller, another must take over.
+  private nonisolated(nonsending) func serve() async -> Bool {
+    while let work = queue.next(forThread: number) {
+      switch work {
+      case .step(let step): unsafe step.runSynchronously(on: engine.executor)
+      case .future(let reference):
+        let future = unsafe reference.takeRetainedValue()
+        let bits = unsafe UInt(bitPattern: Unmanaged.passUnretained(future).toOpaque())
+        current.store(bits, ordering: .releasing)
+        if future.isAsync { await future.executeAsync() } else { future.execute() }
+        // Whoever borrows the word holds it for some instructions.
+        while !current.compareExchange(expected: bits, desired: 0, ordering: .acquiringAndReleasing).exchanged { heddle_pause() }
+        if future.wasTold { return false }
+      }
+    }
+    return true
+  }
+  /// The future whose job runs here, kept alive.
+  func running() -> AnyFuture? {
+    let bits = current.load(ordering: .acquiring)
+    guard bits != 0, bits & Self.borrowedBit == 0,
+      current.compareExchange(expected: bits, desired: bits | Self.borrowedBit, ordering: .acquiringAndReleasing).exchanged
+    else { return nil }
+    // SAFETY: the thread holds the future until it has cleared the word, which it cannot while the bit is set.
+    let future = unsafe Unmanaged<AnyFuture>.fromOpaque(UnsafeRawPointer(bitPattern: bits)!).takeUnretainedValue()
+    current.store(bits, ordering: .releasing)
+    return future
+  }
+  /// Cancels the task of `future`'s job, which was told to stop, if that job runs here. Handlers of cancellation run on the calling thread.
+  func cancelTask(running future: AnyFuture) -> Bool {
+    guard running() === future else { return false }
+    let task = self.task.withLock { $0 }
+    // Still the same job: then the task is its own. A told job's task is given up after it, so it cannot be the next one's.
+    guard running() === future else { return false }
+    task?.cancel()
+    return true
+  }
+}

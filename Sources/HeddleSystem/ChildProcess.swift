@@ -1,0 +1,96 @@
+import CHeddle
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// A child process of ours and its group; waited for exactly once. Nobody else's child is ever waited for.
+package final class ChildProcess: Sendable {
+  /// Its identifier, which is its group's too.
+  package let pid: Int32
+  /// Polls readable once the process has ended.
+  package let ended: Descriptor
+
+  /// Starts a process that leads its own group.
+  ///
+  /// - Parameters:
+  ///   - descriptors: descriptor i of the child is `descriptors[i]` here; -1 is /dev/null. All others are closed.
+  package init(path: String, arguments: [String], environment: [String], descriptors: [Int32]) throws(SystemError) {
+    var pid: pid_t = 0
+    let code = unsafe withCStrings(arguments) { arguments in
+      unsafe withCStrings(environment) { environment in
+        unsafe path.withCString { path in
+          unsafe descriptors.withUnsafeBufferPointer { descriptors in
+            var request = unsafe heddle_spawn_request(
+              path: path, arguments: arguments, environment: environment, descriptors: descriptors.baseAddress,
+              descriptor_count: Int32(descriptors.count))
+            return unsafe heddle_spawn(&request, &pid)
+          }
+        }
+      }
+    }
+    guard code == 0 else { throw SystemError("start \(path)", code: code) }
+    self.pid = pid
+    let number = heddle_process_descriptor(pid)
+    if number < 0 {
+      let error = SystemError("watch process \(pid)")
+      kill(-pid, SIGKILL)
+      unsafe waitpid(pid, nil, 0)
+      throw error
+    }
+    ended = Descriptor(owning: number)
+  }
+
+  /// Sends a signal to the process and to all that it started in its group.
+  package func signalGroup(_ signal: Int32) { kill(-pid, signal) }
+
+  /// Takes the ended process off the kernel's table, after the rest of its group was killed. Blocks until it has ended.
+  package func reap() -> End {
+    var status: Int32 = 0
+    var usage = rusage()
+    var result: pid_t
+    repeat { result = unsafe wait4(pid, &status, 0, &usage) } while result < 0 && errno == EINTR
+    // The leader is gone; its group's number stays taken while a member lives, so this reaches grandchildren and nobody else.
+    kill(-pid, SIGKILL)
+    guard result == pid else { return End(exit: nil, peakMemory: nil, processorTime: .zero) }
+    let time =
+      Duration.seconds(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
+      + .microseconds(Int64(usage.ru_utime.tv_usec) + Int64(usage.ru_stime.tv_usec))
+    return End(
+      exit: status & 0x7f != 0 ? .signal(status & 0x7f) : .code(status >> 8 & 0xff),
+      peakMemory: Int(usage.ru_maxrss) * 1024, processorTime: time)
+  }
+
+  package struct End: Sendable {
+    /// nil: somebody else in this process waited for our child, so the kernel forgot how it ended.
+    package var exit: Exit?
+    /// Bytes.
+    package var peakMemory: Int?
+    package var processorTime: Duration
+  }
+  package enum Exit: Sendable, Hashable {
+    case code(Int32)
+    case signal(Int32)
+  }
+
+  /// This process's environment, as `NAME=value`.
+  package static var environment: [String] {
+    var result: [String] = []
+    var next = unsafe heddle_environment()
+    while let entry = unsafe next?.pointee {
+      unsafe result.append(String(cString: entry))
+      unsafe next = next! + 1
+    }
+    return result
+  }
+}
+
+/// Calls `body` with a NULL-terminated array of C strings.
+private func withCStrings<Result>(_ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result) -> Result {
+  var pointers: [UnsafeMutablePointer<CChar>?] = unsafe strings.map { unsafe strdup($0) }
+  unsafe pointers.append(nil)
+  defer { for unsafe pointer in unsafe pointers { unsafe free(pointer) } }
+  return unsafe pointers.withUnsafeBufferPointer { unsafe body($0.baseAddress!) }
+}

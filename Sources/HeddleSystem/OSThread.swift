@@ -1,0 +1,66 @@
+import CHeddle
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// A thread of the operating system; joined exactly once by its owner.
+package struct OSThread: Sendable {
+  private let handle: pthread_t
+
+  private final class Start {
+    let body: @Sendable () -> Void
+    init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+  }
+
+  /// Starts a thread with every signal blocked: the host's handlers run on the host's threads.
+  ///
+  /// - Throws: `SystemError` where the process may have no more threads.
+  package init(name: String, stackSize: Int? = nil, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
+    var attributes = pthread_attr_t()
+    unsafe pthread_attr_init(&attributes)
+    defer { unsafe pthread_attr_destroy(&attributes) }
+    if let stackSize { unsafe pthread_attr_setstacksize(&attributes, stackSize) }
+    var all = sigset_t()
+    var before = sigset_t()
+    unsafe sigfillset(&all)
+    unsafe pthread_sigmask(SIG_BLOCK, &all, &before)
+    defer { unsafe pthread_sigmask(SIG_SETMASK, &before, nil) }
+    let start = Unmanaged.passRetained(
+      Start {
+        unsafe heddle_name_this_thread(name)
+        body()
+      })
+    var thread = pthread_t()
+    let code = unsafe pthread_create(
+      &thread, &attributes,
+      { argument in
+        unsafe Unmanaged<Start>.fromOpaque(argument!).takeRetainedValue().body()
+        return nil
+      }, start.toOpaque())
+    guard code == 0 else {
+      unsafe start.release()
+      throw SystemError("start a thread", code: code)
+    }
+    handle = thread
+  }
+  /// Waits until the thread has ended. Blocks.
+  package func join() { unsafe pthread_join(handle, nil) }
+  /// Gives up the right to join: the thread's memory goes when it ends.
+  package func detach() { unsafe pthread_detach(handle) }
+  /// Whether the caller runs on this thread.
+  package var isCurrent: Bool { unsafe pthread_equal(handle, pthread_self()) != 0 }
+}
+
+/// A call of the operating system that failed: what was tried, and `errno`.
+package struct SystemError: Error, CustomStringConvertible, Sendable {
+  package let action: String
+  package let code: Int32
+  package init(_ action: String, code: Int32 = errno) {
+    self.action = action
+    self.code = code
+  }
+  package var description: String { "could not \(action): \(unsafe String(cString: strerror(code)))" }
+}
