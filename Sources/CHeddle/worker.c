@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 static void *lifeline(void *argument) {
@@ -32,3 +33,6 @@ void heddle_start_lifeline(int fd) {
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   pthread_attr_destroy(&attributes);
 }
+
+void heddle_exit(int code) { exit(code); }
+void heddle_exit_at_once(int code) { _exit(code); }

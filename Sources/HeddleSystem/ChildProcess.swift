@@ -37,14 +37,16 @@ package final class ChildProcess: Sendable {
     if number < 0 {
       let error = SystemError("watch process \(pid)")
       kill(-pid, SIGKILL)
-      unsafe waitpid(pid, nil, 0)
+      waitpid(pid, nil, 0)
       throw error
     }
     ended = Descriptor(owning: number)
   }
 
-  /// Sends a signal to the process and to all that it started in its group.
-  package func signalGroup(_ signal: Int32) { kill(-pid, signal) }
+  /// SIGTERM to the process and to all that it started in its group.
+  package func terminateGroup() { kill(-pid, SIGTERM) }
+  /// SIGKILL to the same.
+  package func killGroup() { kill(-pid, SIGKILL) }
 
   /// Takes the ended process off the kernel's table, after the rest of its group was killed. Blocks until it has ended.
   package func reap() -> End {

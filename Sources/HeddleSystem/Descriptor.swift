@@ -7,7 +7,7 @@ import CHeddle
 #endif
 
 /// A file descriptor with an owner: closed exactly once.
-package struct Descriptor: ~Copyable, Sendable {
+@frozen package struct Descriptor: ~Copyable, Sendable {
   package let number: Int32
 
   /// Takes over `number`, which nobody else may close.
@@ -38,7 +38,7 @@ package struct Descriptor: ~Copyable, Sendable {
     guard number >= 0 else { throw SystemError("make an event descriptor") }
     return Descriptor(owning: number)
   }
-  package struct Pair: ~Copyable {
+  @frozen package struct Pair: ~Copyable {
     package var first: Descriptor
     package var second: Descriptor
   }
@@ -55,7 +55,7 @@ package struct Descriptor: ~Copyable, Sendable {
   }
   /// Reads what lies there, up to `limit` bytes, from a descriptor that does not block.
   package func readAvailable(limit: Int) -> Available {
-    let buffer = [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
+    let buffer = unsafe [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
       count = max(0, unsafe read(number, buffer.baseAddress!, limit))
       if count == 0 { unsafe buffer.initialize(repeating: 0) }
     }

@@ -5,7 +5,7 @@ package import Synchronization
 ///
 /// No user code, continuation or blocking call may run inside `withLock`. `Synchronization.Mutex` hands over in the kernel
 /// on Linux, which costs microseconds when a submitter and a worker thread meet; this one costs one exchange each way.
-@safe package struct Locked<State>: ~Copyable, @unchecked Sendable {
+@safe package struct Locked<State: ~Copyable>: ~Copyable, @unchecked Sendable {
   // SAFETY: `state` is only reached inside `withLock`, which holds `word`; both live as long as this owner.
   @usableFromInline let word: UnsafeMutablePointer<Atomic<UInt32>>
   @usableFromInline let state: UnsafeMutablePointer<State>
@@ -35,7 +35,7 @@ package import Synchronization
   package func withLock<Result: ~Copyable, Failure: Error>(_ body: (inout State) throws(Failure) -> Result) throws(Failure) -> Result {
     lock()
     defer { unlock() }
-    return try body(&state.pointee)
+    return unsafe try body(&state.pointee)
   }
   /// Runs `body` unless the lock is held: then nil, at once.
   @inlinable @inline(__always)

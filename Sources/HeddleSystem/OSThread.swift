@@ -28,7 +28,7 @@ package struct OSThread: Sendable {
     unsafe sigfillset(&all)
     unsafe pthread_sigmask(SIG_BLOCK, &all, &before)
     defer { unsafe pthread_sigmask(SIG_SETMASK, &before, nil) }
-    let start = Unmanaged.passRetained(
+    let start = unsafe Unmanaged.passRetained(
       Start {
         unsafe heddle_name_this_thread(name)
         body()
@@ -47,11 +47,11 @@ package struct OSThread: Sendable {
     handle = thread
   }
   /// Waits until the thread has ended. Blocks.
-  package func join() { unsafe pthread_join(handle, nil) }
+  package func join() { pthread_join(handle, nil) }
   /// Gives up the right to join: the thread's memory goes when it ends.
-  package func detach() { unsafe pthread_detach(handle) }
+  package func detach() { pthread_detach(handle) }
   /// Whether the caller runs on this thread.
-  package var isCurrent: Bool { unsafe pthread_equal(handle, pthread_self()) != 0 }
+  package var isCurrent: Bool { pthread_equal(handle, pthread_self()) != 0 }
 }
 
 /// A call of the operating system that failed: what was tried, and `errno`.

@@ -99,6 +99,9 @@ const char *heddle_library_to_preload(void);
 
 // MARK: The worker's side
 
+/// exit(3), with `atexit` handlers and flushed output; and _exit(2), without.
+void heddle_exit(int code) __attribute__((noreturn));
+void heddle_exit_at_once(int code) __attribute__((noreturn));
 /// Whether this process was started as a worker.
 bool heddle_is_worker(void);
 /// A thread that ends this process and its group when the other side of `fd` is gone, whatever the process does.

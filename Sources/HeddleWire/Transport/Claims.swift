@@ -15,6 +15,9 @@ package enum Claims {
   /// The parent has it: the worker must pass it over.
   @usableFromInline static var taken: UInt64 { 2 }
 
+  @inlinable static func startOffset(_ position: UInt64) -> Int {
+    RegionLayout.starts + 8 * Int(position & UInt64(RegionLayout.capacity - 1))
+  }
   @inlinable static func offset(_ position: UInt64) -> Int {
     RegionLayout.claims + 8 * Int(position & UInt64(RegionLayout.capacity - 1))
   }
@@ -50,6 +53,17 @@ package enum Claims {
   /// Parent: whether the worker says that it started this job. For one that died: whether this job is to blame.
   @inlinable package static func isClaimed(_ position: UInt64, in memory: ChannelMemory) -> Bool {
     unsafe memory.otherWord(offset(position)).pointee.load(ordering: .acquiring) == position &+ 1
+  }
+}
+
+extension ChannelMemory {
+  /// Worker: says when the job at `position` begins; before it is claimed.
+  @inlinable package func tellStart(_ position: UInt64, nanoseconds: UInt64) {
+    unsafe ownWord(Claims.startOffset(position)).pointee.store(nanoseconds, ordering: .relaxed)
+  }
+  /// Parent: when the worker says that the claimed job at `position` began.
+  package func start(of position: UInt64) -> UInt64 {
+    unsafe otherWord(Claims.startOffset(position)).pointee.load(ordering: .relaxed)
   }
 }
 

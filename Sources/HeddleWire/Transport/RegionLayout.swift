@@ -31,14 +31,14 @@ package enum RegionLayout {
   @inlinable package static var parked: Int { 128 }
   /// Not 0: this side sleeps until the ring that it writes has room.
   @inlinable package static var wantsRoom: Int { 192 }
-  /// Worker: when the running job began, nanoseconds of the monotonic clock; told for jobs that have a time limit.
-  @inlinable package static var startedAt: Int { 256 }
   /// Worker: nanoseconds spent in jobs; eight bytes on, how many jobs that were.
-  @inlinable package static var busy: Int { 320 }
+  @inlinable package static var busy: Int { 256 }
   /// Parent: `magic`, `version`, `ringByteCount`, `capacity`.
   @inlinable package static var identity: Int { 512 }
   /// `capacity` words. Worker: claims. Parent: revocations. See `Claims`.
   @inlinable package static var claims: Int { 1024 }
+  /// Worker: `capacity` words: when a job that has a time limit began, in nanoseconds of the monotonic clock. Written before the claim.
+  @inlinable package static var starts: Int { 4096 }
 }
 
 /// One side's view of the shared memory: its own words and ring, and the other's.

@@ -1,0 +1,144 @@
+import HeddleSystem
+import HeddleWire
+
+/// Runs each job in place, inside `submit`, on the calling thread: the debugging twin of the others.
+///
+/// Breakpoints hit, stack traces show who submitted, and job and result are encoded and decoded as a ``ProcessPoolExecutor`` would,
+/// so what cannot travel is found here. A job that suspends goes on after `submit` has returned.
+///
+/// What it cannot do: jobs do not run beside each other unless they suspend; a trap ends the program; cancelling and time limits only
+/// tell the job's task, and can do so only once it has suspended.
+public final class InlineExecutor: JobExecutor, Sendable {
+  /// 1.
+  public var maxWorkers: Int { 1 }
+  private let engine = InlineEngine()
+
+  /// An executor.
+  public init() {}
+  deinit { engine.stopTimer() }
+
+  /// Runs a job: it has usually ended when this returns.
+  public func submit<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> { engine.submit(job, options) }
+  /// Ends the executor. Jobs that suspended are waited for; with `.kill` they are told to stop and their futures end on time.
+  public func shutdown(_ mode: ShutdownMode) async { await engine.shutdown(mode) }
+}
+
+private final class InlineEngine: FutureSource {
+  private struct State {
+    var isClosed = false
+    /// Jobs that have started and not ended, with their tasks once those are known.
+    var running: [ObjectIdentifier: (future: AnyFuture, task: Task<Void, Never>?)] = [:]
+  }
+  private let state = Locked(State())
+  private let timer = DeadlineTimer()
+
+  func submit<J: Job>(_ job: J, _ options: JobOptions) -> Future<J.Output> {
+    let future = Future<J.Output>(in: self, running: true)
+    let isOpen = state.withLock { state in
+      guard !state.isClosed else { return false }
+      state.running[ObjectIdentifier(future)] = (future, nil)
+      return true
+    }
+    guard isOpen else {
+      future.fail(JobError.executorShutDown)
+      return future
+    }
+    let message = MessageEncoder()
+    do { try message.encode(job) } catch {
+      future.fail(JobError.jobNotEncodable(J.self, error))
+      ended(future)
+      return future
+    }
+    let ticket = options.timeout.map { limit in
+      timer.schedule(at: .now + limit) { [self] in stop(future, JobError.timedOut(limit, onThread: true), cancelled: false) }
+    }
+    let travelled = Travelled(message)
+    let task = Task.immediate { [self] in
+      await run(J.self, travelled, options, future)
+      if let ticket { timer.cancel(ticket) }
+      ended(future)
+    }
+    state.withLock { state in
+      // A job that has ended by now is not there any more.
+      if state.running[ObjectIdentifier(future)] != nil { state.running[ObjectIdentifier(future)]!.task = task }
+    }
+    return future
+  }
+  private func run<J: Job>(_: J.Type, _ message: Travelled, _ options: JobOptions, _ future: Future<J.Output>) async {
+    var attempt = 1
+    while true {
+      do {
+        let output = try await runOnce(J.self, message)
+        future.succeed(output)
+        return
+      } catch {
+        if future.wasTold && error is CancellationError {
+          future.fail(JobError(code: .cancelled, message: "The job was cancelled while it ran, and stopped."), cancelled: true)
+          return
+        }
+        guard !(error is JobError), attempt <= options.retry.errors, !Task.isCancelled else {
+          future.fail(error)
+          return
+        }
+        attempt += 1
+        try? await Task.sleep(for: options.retry.backoff.delay(beforeAttempt: attempt, random: .random(in: 0...1)))
+      }
+    }
+  }
+  private func runOnce<J: Job>(_: J.Type, _ message: Travelled) async throws -> J.Output {
+    let decoder = MessageDecoder()
+    let job: J
+    do { job = unsafe try decoder.decode(J.self, from: message.bytes, segments: message) } catch { throw JobError.jobNotDecodable(J.self, error) }
+    let output = try await job.run()
+    let result = MessageEncoder()
+    do { try result.encode(output) } catch { throw JobError.outputNotEncodable(J.self, error) }
+    let answer = Travelled(result)
+    do { return unsafe try decoder.decode(J.Output.self, from: answer.bytes, segments: answer) } catch {
+      throw JobError.outputNotDecodable(J.self, error)
+    }
+  }
+  private func ended(_ future: AnyFuture) { state.withLock { _ = $0.running.removeValue(forKey: ObjectIdentifier(future)) } }
+
+  // MARK: FutureSource
+
+  func help(_ future: AnyFuture) {}
+  func isRunning(_ future: AnyFuture) -> Bool { false }
+  func cancel(_ future: AnyFuture) -> Bool {
+    guard future.tell() else { return false }
+    state.withLock { $0.running[ObjectIdentifier(future)]?.task }?.cancel()
+    return true
+  }
+  private func stop(_ future: AnyFuture, _ error: JobError, cancelled: Bool) {
+    _ = cancel(future)
+    future.fail(error, cancelled: cancelled)
+  }
+
+  func shutdown(_ mode: ShutdownMode) async {
+    let running = state.withLock { state in
+      state.isClosed = true
+      return state.running.values.map(\.future)
+    }
+    if case .kill(let grace) = mode {
+      for future in await wait(for: running, timeout: grace).pending {
+        stop(
+          future, JobError(code: .cancelled, message: "The executor was shut down while this job ran, and it did not return within \(grace)."),
+          cancelled: true)
+      }
+    } else {
+      _ = await wait(for: running)
+    }
+    timer.stop()
+  }
+  func stopTimer() { timer.stop() }
+}
+
+/// An encoded message, for a decoder in the same process.
+private final class Travelled: SegmentSource, @unchecked Sendable {
+  // SAFETY: the encoder is not touched after the message is made; its bytes live as long as it does.
+  private let encoder: MessageEncoder
+  init(_ encoder: MessageEncoder) { self.encoder = encoder }
+
+  var bytes: UnsafeRawBufferPointer { unsafe encoder.bytes }
+  func byteCount(ofSegment index: Int) -> Int? { unsafe encoder.segments.indices.contains(index) ? encoder.segments[index].bytes.count : nil }
+  func read(segment index: Int, into target: UnsafeMutableRawBufferPointer) throws { unsafe target.copyMemory(from: encoder.segments[index].bytes) }
+}

@@ -1,0 +1,61 @@
+import HeddleSystem
+import HeddleWire
+
+/// A job that lies in a worker's ring or runs there.
+struct Flight {
+  enum Stage {
+    /// The worker has it. Next: `ended`, `revoked`.
+    case sent
+    /// Answered, or ended otherwise. Its place is free once the worker has passed its frame.
+    case ended
+    /// Taken back before it started. The worker will pass it over.
+    case revoked
+  }
+  var job: QueuedJob
+  var stage = Stage.sent
+  /// Where its frame lies in the ring, and where it ends; `.max` while parts of it are still to be written.
+  var frame: UInt64
+  var frameEnd: UInt64
+  /// When the parent first saw that it runs, for a job that has a time limit.
+  var seenRunning: MonotonicTime?
+}
+
+/// The jobs of one worker, by position: a window of at most `RegionLayout.capacity` over all that it was ever sent.
+struct FlightTable {
+  private var slots: [Flight?] = Array(repeating: nil, count: RegionLayout.capacity)
+  /// The position of the next job.
+  private(set) var next: UInt64 = 0
+  /// The first position whose place and frame are not free yet.
+  private(set) var oldest: UInt64 = 0
+
+  var isFull: Bool { next &- oldest == UInt64(RegionLayout.capacity) }
+  /// All positions that are not free yet.
+  var positions: Range<UInt64> { oldest..<next }
+
+  subscript(position: UInt64) -> Flight {
+    _read { yield slots[Int(position & UInt64(RegionLayout.capacity - 1))]! }
+    _modify { yield &slots[Int(position & UInt64(RegionLayout.capacity - 1))]! }
+  }
+  mutating func append(_ flight: Flight) {
+    slots[Int(next & UInt64(RegionLayout.capacity - 1))] = flight
+    next &+= 1
+  }
+  /// Frees what has ended and lies before `tail`, the place that the worker has reached.
+  mutating func free(upTo tail: UInt64) {
+    while oldest < next {
+      let flight = self[oldest]
+      if flight.stage == .sent || flight.frameEnd > tail { return }
+      slots[Int(oldest & UInt64(RegionLayout.capacity - 1))] = nil
+      oldest &+= 1
+    }
+  }
+  /// Where the first frame lies that must stay in the ring; `head` where there is none.
+  func firstFrame(or head: UInt64) -> UInt64 { oldest < next ? self[oldest].frame : head }
+
+  /// The position whose low half a worker wrote; nil: no job of it is open there.
+  func position(low: UInt32) -> UInt64? {
+    let position = oldest &+ UInt64(low &- UInt32(truncatingIfNeeded: oldest))
+    guard position < next, self[position].stage == .sent else { return nil }
+    return position
+  }
+}

@@ -1,0 +1,221 @@
+/// What a pool of workers decides, as a pure value: no clock, no lock, no input or output, no bytes.
+///
+/// It is told what happened (`jobSubmitted`, `workerExited`) and says what to do next (`next`). It knows counts: how many jobs wait,
+/// and how many each worker holds. Which job is where is the supervisor's book-keeping. An impossible event traps.
+struct PoolState: Sendable {
+  /// Names a place for a worker, from 0; the place is used again after its worker has gone.
+  typealias Place = Int
+
+  /// One place.
+  struct Worker: Sendable, Equatable {
+    enum Phase: Sendable, Equatable {
+      /// Nobody. Next: `requested`.
+      case absent
+      /// The supervisor was asked to start one. Next: `starting`, or `absent` where that failed.
+      case requested
+      /// Spawned, no greeting yet; its ring takes jobs. Next: `running`, or `absent`.
+      case starting
+      /// Has greeted. Next: `leaving`, or `absent`.
+      case running
+      /// Was told to go, or is being killed; takes no more. Next: `absent`.
+      case leaving
+    }
+    var phase = Phase.absent
+    /// Jobs sent to it that have not ended: those that run and those behind them.
+    var held = 0
+    /// How many it may hold. From `width` to `PoolState.capacity`.
+    var window = PoolState.firstWindow
+    /// Nanoseconds a job takes, smoothed; 0: not known.
+    var cost = 0.0
+    /// It takes no more until something of it ends: its ring is full, or a large job is on the way in.
+    var isBlocked = false
+    /// Jobs of it that have ended, and that number at the last tick: whether it makes progress.
+    var ended = 0
+    var endedAtTick = 0
+  }
+
+  /// What to do next, as one small value.
+  enum Step: Sendable, Equatable {
+    case nothing
+    /// Take up to `count` waiting jobs and send them to `place`; then tell `jobsSent`.
+    case send(place: Place, count: Int)
+    /// Start a worker at `place`; then tell `workerSpawned` or `workerNotSpawned`.
+    case start(place: Place)
+  }
+
+  /// The most jobs that one worker holds: its claim words.
+  let capacity: Int
+  /// How many jobs one worker runs at once.
+  let width: Int
+  private(set) var workers: [Worker]
+  /// Jobs that are in no worker's hands.
+  private(set) var waiting = 0
+  private(set) var isShutDown = false
+  /// Workers in a row that ended before they greeted, or could not be spawned.
+  private(set) var failedStarts = 0
+  /// Nothing can be done until something happens: `next` answered so.
+  private var isSaturated = false
+
+  /// A worker holds no more than this much work beyond what it runs, so that what waits can still go elsewhere. Unit: nanoseconds.
+  private static let windowTime = 200_000.0
+  /// Until the cost of a job is known. Small, since a job may be long; the first results raise it.
+  fileprivate static let firstWindow = 4
+  /// So many failed starts in a row fail what waits, instead of starting for ever.
+  static let failedStartLimit = 3
+
+  init(maxWorkers: Int, width: Int, capacity: Int) {
+    self.capacity = capacity
+    self.width = width
+    workers = Array(repeating: Worker(), count: maxWorkers)
+  }
+
+  // MARK: Decisions
+
+  /// What to do next. To be asked until it answers `.nothing`.
+  mutating func next() -> Step {
+    if waiting == 0 || isSaturated { return .nothing }
+    // An idle worker first, then a new one, then a place behind a job that runs.
+    var idle: Place?
+    var absent: Place?
+    var shortest: Place?
+    var requested = 0
+    for place in workers.indices {
+      let worker = workers[place]
+      switch worker.phase {
+      case .absent: if absent == nil { absent = place }
+      case .requested: requested += 1
+      case .leaving: break
+      case .starting, .running:
+        if worker.isBlocked { continue }
+        if worker.held < width {
+          // One that runs before one that still has to start.
+          if idle == nil || workers[idle!].phase == .starting && worker.phase == .running { idle = place }
+        } else if worker.held < worker.window, shortest == nil || worker.held < workers[shortest!].held {
+          shortest = place
+        }
+      }
+    }
+    if let idle { return .send(place: idle, count: min(waiting, width - workers[idle].held)) }
+    if let absent, requested < waiting, failedStarts < Self.failedStartLimit {
+      workers[absent] = Worker(phase: .requested)
+      return .start(place: absent)
+    }
+    if let shortest { return .send(place: shortest, count: min(waiting, workers[shortest].window - workers[shortest].held)) }
+    isSaturated = true
+    return .nothing
+  }
+
+  /// Jobs that lie behind others although nothing of their worker has ended since the last tick: they go back to the queue.
+  ///
+  /// To be asked about every millisecond while `needsTicks`. Answers with the places whose waiting jobs are to be taken back;
+  /// then tell `jobsTakenBack`.
+  mutating func tick() -> [Place] {
+    var stalled: [Place] = []
+    let isSomebodyFree = workers.contains { $0.phase == .running && $0.held < width && !$0.isBlocked }
+    for place in workers.indices where unstarted(workers[place]) > 0 {
+      let isStill = workers[place].ended == workers[place].endedAtTick
+      workers[place].endedAtTick = workers[place].ended
+      // One that has not greeted yet keeps its jobs unless somebody could run them now.
+      if isStill && (workers[place].phase == .running || isSomebodyFree) { stalled.append(place) }
+    }
+    return stalled
+  }
+  /// Whether some job lies behind another one.
+  var needsTicks: Bool { workers.contains { unstarted($0) > 0 } }
+  private func unstarted(_ worker: Worker) -> Int {
+    switch worker.phase {
+    case .absent, .requested: 0
+    case .starting: worker.held
+    case .running, .leaving: max(0, worker.held - width)
+    }
+  }
+  /// Shut down, and no job is left: the workers may go.
+  var isDrained: Bool { isShutDown && waiting == 0 && workers.allSatisfy { $0.held == 0 } }
+  var areAllGone: Bool { workers.allSatisfy { $0.phase == .absent } }
+  var liveCount: Int { workers.count { $0.phase == .starting || $0.phase == .running } }
+
+  // MARK: Events
+
+  /// Jobs wait: one was submitted, or came back for another attempt.
+  mutating func jobSubmitted() { waiting += 1 }
+  /// `count` of the waiting jobs are in the ring of `place`. With `isBlocked` there was no room for more, or no more may follow now.
+  mutating func jobsSent(to place: Place, count: Int, isBlocked: Bool) {
+    precondition(count <= waiting, "\(count) jobs sent of \(self)")
+    waiting -= count
+    workers[place].held += count
+    workers[place].isBlocked = isBlocked
+  }
+  /// Waiting jobs that ended where they waited: cancelled, or dropped at shutdown.
+  mutating func waitingJobsEnded(_ count: Int) {
+    precondition(count <= waiting, "\(count) waiting jobs ended of \(self)")
+    waiting -= count
+  }
+  /// Jobs that `place` held have ended.
+  mutating func jobsEnded(at place: Place, count: Int) {
+    precondition(count <= workers[place].held, "\(count) jobs ended at \(place) of \(self)")
+    workers[place].held -= count
+    workers[place].ended += count
+    workers[place].isBlocked = false
+    isSaturated = false
+  }
+  /// The ring of `place` has room again, or its large job is in.
+  mutating func unblocked(_ place: Place) {
+    workers[place].isBlocked = false
+    isSaturated = false
+  }
+  /// `place` reported that `count` jobs took so long. Unit: nanoseconds.
+  mutating func costReported(by place: Place, nanoseconds: Double, count: Double) {
+    let cost = nanoseconds / count
+    let old = workers[place].cost
+    workers[place].cost = old == 0 ? cost : old * 0.75 + cost * 0.25
+    let fit = Self.windowTime / max(workers[place].cost, 1)
+    let window = min(capacity, max(width, fit >= Double(capacity) ? capacity : Int(fit) * width))
+    if window > workers[place].window { isSaturated = false }
+    workers[place].window = window
+  }
+  /// `count` jobs that `place` held but had not started wait again.
+  mutating func jobsTakenBack(from place: Place, count: Int) {
+    precondition(count <= workers[place].held, "\(count) jobs taken back from \(place) of \(self)")
+    workers[place].held -= count
+    workers[place].window = width
+    waiting += count
+    isSaturated = false
+  }
+  mutating func workerSpawned(at place: Place) {
+    precondition(workers[place].phase == .requested, "spawned at \(place) of \(self)")
+    workers[place].phase = .starting
+    isSaturated = false
+  }
+  mutating func workerNotSpawned(at place: Place) {
+    precondition(workers[place].phase == .requested, "not spawned at \(place) of \(self)")
+    workers[place] = Worker()
+    failedStarts += 1
+    isSaturated = false
+  }
+  mutating func workerGreeted(at place: Place) {
+    if workers[place].phase == .starting { workers[place].phase = .running }
+    failedStarts = 0
+    isSaturated = false
+  }
+  /// `place` is to go: it takes no more. What it holds goes on until it has gone.
+  mutating func workerLeaves(_ place: Place) {
+    if workers[place].phase != .absent { workers[place].phase = .leaving }
+  }
+  /// The process has gone. Of the jobs it held, `failed` had started and end with it, `back` wait again.
+  mutating func workerExited(at place: Place, failed: Int, back: Int) {
+    precondition(failed + back == workers[place].held, "\(failed) failed and \(back) back at \(place) of \(self)")
+    if workers[place].phase == .starting { failedStarts += 1 }
+    workers[place] = Worker()
+    waiting += back
+    isSaturated = false
+  }
+  /// Nothing is submitted any more.
+  mutating func shutDown() { isShutDown = true }
+  /// Whether nothing more can be started, so that what waits has to fail.
+  var mustGiveUp: Bool { failedStarts >= Self.failedStartLimit && waiting > 0 && liveCount == 0 && !workers.contains { $0.phase != .absent } }
+  /// What waited has failed. The next job tries once more.
+  mutating func gaveUp() {
+    failedStarts = Self.failedStartLimit - 1
+    isSaturated = false
+  }
+}

@@ -1,0 +1,208 @@
+import CHeddle
+import HeddleSystem
+import HeddleWire
+
+// From the queue into the workers' rings. All under the core lock, except `stream`.
+extension ProcessPool {
+  /// Carries out what the state decides, until it decides nothing more.
+  func dispatch(_ core: inout Core, _ bells: inout Bells) {
+    while true {
+      switch core.state.next() {
+      case .nothing:
+        // Who sleeps for ever would never look at a job that lies behind a long one, or at a time limit.
+        if let until = core.sleepsUntil, until == .distantFuture, core.state.needsTicks { nudge(&core, &bells) }
+        return
+      case .start(let place):
+        core.startRequests.append(place)
+        nudge(&core, &bells)
+      case .send(let place, let count):
+        send(to: core.channels[place]!, count, &core, &bells)
+      }
+    }
+  }
+  /// Wakes the supervisor, once for each of its sleeps.
+  func nudge(_ core: inout Core, _ bells: inout Bells) {
+    guard core.sleepsUntil != nil else { return }
+    core.sleepsUntil = nil
+    bells.supervisor = true
+  }
+
+  /// Writes up to `limit` waiting jobs into a ring.
+  private func send(to channel: WorkerChannel, _ limit: Int, _ core: inout Core, _ bells: inout Bells) {
+    var sent = 0
+    var isBlocked = false
+    while sent < limit && !isBlocked && !core.queue.isEmpty {
+      var dropped: Unmanaged<AnyFuture>?
+      var limit: Duration?
+      let receivers = core.receivers
+      unsafe core.queue.withNext { job, bytes in
+        let future = unsafe job.future._withUnsafeGuaranteedRef { $0 }
+        if !future.isOpen {
+          unsafe dropped = unsafe job.future
+          return true
+        }
+        guard let written = unsafe write(job, bytes, to: channel, receivers: receivers) else {
+          isBlocked = true
+          return false
+        }
+        limit = job.extras?.options.timeout
+        sent += 1
+        isBlocked = written == .large
+        return true
+      }
+      if let limit {
+        unsafe channel.timedFlights += 1
+        if let until = core.sleepsUntil, until > .now + limit { nudge(&core, &bells) }
+      }
+      if let dropped = unsafe dropped {
+        // It was cancelled where it waited. Whoever did that has ended it; this was the queue's reference.
+        unsafe dropped.release()
+        core.state.waitingJobsEnded(1)
+      }
+    }
+    core.state.jobsSent(to: channel.place, count: sent, isBlocked: isBlocked)
+    channel.held.store(core.state.workers[channel.place].held, ordering: .relaxed)
+    if sent > 0 && channel.publish() { bells.add(channel) }
+    if unsafe isBlocked && channel.outboundPosition != nil { nudge(&core, &bells) }
+  }
+  private enum Written { case whole, large }
+
+  /// Writes one job. nil: there is no room.
+  private func write(_ job: QueuedJob, _ bytes: UnsafeRawBufferPointer, to channel: WorkerChannel, receivers: [any ResultReceiver]) -> Written? {
+    while unsafe channel.definedTypes <= Int(job.type) {
+      let definition = unsafe receivers[channel.definedTypes].definition
+      guard channel.room(for: Frame.byteCount(payload: definition.count)) == true else { return nil }
+      let header = unsafe FrameHeader(kind: RequestKind.define, byteCount: definition.count, type: UInt32(channel.definedTypes))
+      unsafe definition.withUnsafeBytes { _ = unsafe channel.request.write(header, $0) }
+      unsafe channel.definedTypes += 1
+    }
+    let position = unsafe channel.flights.next
+    let flags = job.extras?.options.timeout == nil ? 0 : RequestKind.timed
+    let frame: UInt64
+    var flight = Flight(job: job, frame: 0, frameEnd: .max)
+    if job.payload?.isSmall ?? true {
+      guard channel.room(for: Frame.byteCount(payload: bytes.count)) == true else { return nil }
+      frame = unsafe channel.request.write(
+        FrameHeader(kind: RequestKind.job, byteCount: bytes.count, position: position, type: job.type, flags: flags), bytes)
+      flight.frameEnd = unsafe channel.request.head
+    } else {
+      let payload = job.payload!
+      let shape = payload.shape.encoded
+      guard channel.room(for: Frame.byteCount(payload: shape.count * 8)) == true else { return nil }
+      frame = unsafe shape.withUnsafeBytes { shape in
+        unsafe channel.request.write(
+          FrameHeader(kind: RequestKind.beginJob, byteCount: shape.count, position: position, type: job.type, flags: flags), shape)
+      }
+      unsafe channel.outbound = OutboundMessage(payload: payload)
+      unsafe channel.outboundPosition = position
+      channel.hasOutbound.store(true, ordering: .releasing)
+    }
+    flight.frame = frame
+    unsafe channel.flights.append(flight)
+    return unsafe channel.outboundPosition == nil ? .whole : .large
+  }
+
+  /// Writes on at a large job, as far as there is room. Outside the core lock: while `hasOutbound` says so nobody else writes that
+  /// ring. Returns whether anything moved.
+  func stream(_ channel: WorkerChannel) -> Bool {
+    guard channel.isStreaming.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged else { return false }
+    var hasMoved = false
+    while channel.hasOutbound.load(ordering: .acquiring) {
+      guard unsafe channel.request.refreshTail() else { break }
+      let oldest = core.withLock { _ in channel.firstWholeFrame }
+      let room = unsafe channel.request.room(keeping: oldest ?? channel.request.head)
+      let size = min(Frame.payloadLimit, room - Frame.headerByteCount) & ~15
+      guard size >= Self.leastPart else { break }
+      if let bytes = unsafe channel.outbound!.next(limit: size) {
+        unsafe channel.request.write(FrameHeader(kind: RequestKind.part, byteCount: bytes.count), bytes)
+        if channel.publish() { heddle_ring_bell(channel.socket.number) }
+        hasMoved = true
+        continue
+      }
+      var bells = Bells()
+      core.withLock { core in
+        if let position = unsafe channel.outboundPosition, unsafe channel.flights.positions.contains(position) {
+          unsafe channel.flights[position].frameEnd = unsafe channel.request.head
+        }
+        unsafe channel.outbound = nil
+        unsafe channel.outboundPosition = nil
+        channel.hasOutbound.store(false, ordering: .releasing)
+        core.state.unblocked(channel.place)
+        dispatch(&core, &bells)
+      }
+      bells.ring(self)
+      hasMoved = true
+    }
+    channel.isStreaming.store(false, ordering: .releasing)
+    return hasMoved
+  }
+  /// Smaller parts than this are not worth a frame; one that waits for room waits for so much. Unit: bytes.
+  static var leastPart: Int { 1 << 14 }
+
+  // MARK: Taking back
+
+  /// Takes back from a worker what it has not started; it waits again, before all others.
+  func takeBack(from channel: WorkerChannel, except spared: UInt64? = nil, _ core: inout Core) {
+    var jobs: [QueuedJob] = []
+    for position in unsafe channel.flights.positions where unsafe position != spared && channel.flights[position].stage == .sent {
+      // What is still being written is not whole in the ring; it stays.
+      if unsafe channel.outboundPosition == position { continue }
+      if Claims.revoke(position, in: channel.memory) { jobs.append(recall(position, from: channel)) }
+    }
+    guard !jobs.isEmpty else { return }
+    core.state.jobsTakenBack(from: channel.place, count: jobs.count)
+    channel.held.store(core.state.workers[channel.place].held, ordering: .relaxed)
+    core.queue.putBack(jobs)
+  }
+  /// A job that lies in a ring, with its payload copied out of it where nobody else holds it. Its flight is over.
+  func recall(_ position: UInt64, from channel: WorkerChannel) -> QueuedJob {
+    var job = unsafe channel.flights[position].job
+    if job.payload == nil {
+      job.payload = unsafe OwnedPayload(copying: channel.request.payload(at: channel.flights[position].frame, byteCount: Int(job.byteCount)))
+    }
+    if job.extras?.options.timeout != nil { unsafe channel.timedFlights -= 1 }
+    unsafe channel.flights[position].stage = .revoked
+    return job
+  }
+  /// A job of a worker is over for the pool: it has an outcome elsewhere. Returns the pool's reference to its future.
+  func end(_ position: UInt64, of channel: WorkerChannel, _ stage: Flight.Stage, _ core: inout Core) -> Unmanaged<AnyFuture> {
+    let job = unsafe channel.flights[position].job
+    if job.extras?.options.timeout != nil { unsafe channel.timedFlights -= 1 }
+    unsafe channel.flights[position].stage = stage
+    core.state.jobsEnded(at: channel.place, count: 1)
+    channel.held.store(core.state.workers[channel.place].held, ordering: .relaxed)
+    return unsafe job.future
+  }
+  /// Stops a worker because of the job that it runs at `position`. false: that job has ended meanwhile, and nobody is stopped.
+  ///
+  /// First everything behind it is taken back, so that nothing innocent can start before the signal arrives.
+  func stop(
+    _ channel: WorkerChannel, for position: UInt64, _ code: JobError.Code, _ message: String, _ core: inout Core, _ bells: inout Bells
+  ) -> Bool {
+    guard unsafe channel.doom == nil else { return unsafe channel.doom?.position == position }
+    takeBack(from: channel, except: position, &core)
+    for other in unsafe channel.flights.positions where unsafe other > position && channel.flights[other].stage == .sent {
+      if Claims.isClaimed(other, in: channel.memory) { return false }
+    }
+    unsafe channel.doom = WorkerChannel.Doom(code: code, message: message, position: position, since: .now)
+    core.state.workerLeaves(channel.place)
+    channel.process.terminateGroup()
+    bells.supervisor = true
+    core.sleepsUntil = nil
+    dispatch(&core, &bells)
+    return true
+  }
+}
+
+extension WorkerChannel {
+  /// Where the first frame lies that may have to be read again: of a small job that has not ended. Under the core lock.
+  var firstWholeFrame: UInt64? {
+    let first = unsafe flights.positions.first { unsafe flights[$0].stage == .sent && $0 != outboundPosition }
+    return first.map { unsafe flights[$0].frame }
+  }
+}
+
+extension AnyFuture {
+  /// Whether nobody has won the right to end it.
+  var isOpen: Bool { word.load(ordering: .relaxed) & Stage.mask < Stage.ending }
+}

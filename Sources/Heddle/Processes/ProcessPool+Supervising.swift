@@ -1,0 +1,337 @@
+import HeddleSystem
+import HeddleWire
+import Synchronization
+
+// The pool's own thread. It starts and buries workers, watches time, forwards what workers print, and drains when nobody else does.
+extension ProcessPool {
+  /// The body of the thread: returns when the pool is shut down and nothing of it is left. Blocks.
+  func supervise() {
+    let batch = ResultBatch()
+    var poller = Poller()
+    var output = OutputForwarder()
+    var lastTick = MonotonicTime.now
+    while true {
+      drainAll(batch)
+      startRequestedWorkers()
+      let plan = look(&lastTick)
+      for violator in plan.violators { kill(violator.0, because: violator.1) }
+      for error in plan.failures { error() }
+      if plan.isOver { break }
+      sleep(until: plan.wakeTime, &poller, &output)
+    }
+    finished.succeed(())
+  }
+
+  /// Drains and streams until nothing moves.
+  private func drainAll(_ batch: ResultBatch) {
+    let channels = core.withLock { $0.live }
+    var moved = true
+    while moved {
+      moved = false
+      for channel in channels {
+        if channel.hasResponses && drain(channel, batch) { moved = true }
+        if channel.hasOutbound.load(ordering: .acquiring) && stream(channel) { moved = true }
+      }
+    }
+  }
+
+  // MARK: Starting
+
+  private func startRequestedWorkers() {
+    while let place = core.withLock({ $0.startRequests.isEmpty ? nil : $0.startRequests.removeFirst() }) {
+      let channel: WorkerChannel
+      do { channel = try WorkerChannel(place: place, recipe: recipe) } catch {
+        core.withLock { core in
+          core.startFailure = "\(error)"
+          core.state.workerNotSpawned(at: place)
+        }
+        continue
+      }
+      var bells = Bells()
+      core.withLock { core in
+        core.channels[place] = channel
+        core.live.append(channel)
+        core.state.workerSpawned(at: place)
+        dispatch(&core, &bells)
+      }
+      bells.ring(self)
+    }
+  }
+
+  // MARK: Time
+
+  private struct Plan {
+    var wakeTime = MonotonicTime.distantFuture
+    var violators: [(WorkerChannel, String)] = []
+    /// To be done without the lock: futures that end now.
+    var failures: [() -> Void] = []
+    var isOver = false
+  }
+  /// How often jobs behind a slow one are looked for.
+  private static let tickInterval = Duration.milliseconds(1)
+  /// From the soft signal to SIGKILL.
+  private static let grace = Duration.milliseconds(500)
+  /// How long a worker that was told to go may take: what its `atexit` handlers do.
+  private static let leaveLimit = Duration.seconds(2)
+
+  /// Looks at everything that depends on time, and says until when nothing more does.
+  private func look(_ lastTick: inout MonotonicTime) -> Plan {
+    let now = MonotonicTime.now
+    var bells = Bells()
+    var plan = core.withLock { core -> Plan in
+      var plan = Plan()
+      plan.violators = core.violators
+      core.violators = []
+      // Whoever needs us from here on says so, since we may have looked past it.
+      core.sleepsUntil = nil
+      returnDelayed(now, &core, &plan)
+      if core.state.needsTicks {
+        if now >= lastTick + Self.tickInterval {
+          lastTick = now
+          for place in core.state.tick() { if let channel = core.channels[place] { takeBack(from: channel, &core) } }
+        }
+        plan.wakeTime = min(plan.wakeTime, lastTick + Self.tickInterval)
+      }
+      dispatch(&core, &bells)
+      watchLimits(now, &core, &bells, &plan)
+      if core.state.mustGiveUp { giveUp(&core, &plan) }
+      if core.state.isShutDown { finish(now, &core, &bells, &plan) }
+      if !core.startRequests.isEmpty || !core.violators.isEmpty { plan.wakeTime = now }
+      core.sleepsUntil = plan.wakeTime
+      return plan
+    }
+    bells.supervisor = false  // that is this thread
+    bells.ring(self)
+    if core.withLock({ $0.state.isShutDown && $0.state.areAllGone && $0.state.isDrained && $0.delayed.isEmpty }) { plan.isOver = true }
+    return plan
+  }
+  private func returnDelayed(_ now: MonotonicTime, _ core: inout Core, _ plan: inout Plan) {
+    guard !core.delayed.isEmpty else { return }
+    let due = core.delayed.filter { $0.time <= now }
+    core.delayed.removeAll { $0.time <= now }
+    core.queue.putBack(due.map(\.job))
+    for _ in due { core.state.jobSubmitted() }
+    for delayed in core.delayed { plan.wakeTime = min(plan.wakeTime, delayed.time) }
+  }
+  /// Stops what has run too long, and kills what did not heed the soft signal.
+  private func watchLimits(_ now: MonotonicTime, _ core: inout Core, _ bells: inout Bells, _ plan: inout Plan) {
+    for channel in core.live {
+      if let doom = unsafe channel.doom {
+        if !doom.isKilled && now >= doom.since + Self.grace {
+          unsafe channel.doom!.isKilled = true
+          channel.process.killGroup()
+        } else if !doom.isKilled {
+          plan.wakeTime = min(plan.wakeTime, doom.since + Self.grace)
+        }
+        continue
+      }
+      guard unsafe channel.timedFlights > 0 else { continue }
+      for position in unsafe channel.flights.positions where unsafe channel.flights[position].stage == .sent {
+        guard let extras = unsafe channel.flights[position].job.extras, let limit = extras.options.timeout else { continue }
+        guard Claims.isClaimed(position, in: channel.memory) else {
+          // It has not started, so it cannot be over before this.
+          plan.wakeTime = min(plan.wakeTime, now + limit)
+          continue
+        }
+        let seen = unsafe channel.flights[position].seenRunning ?? now
+        unsafe channel.flights[position].seenRunning = seen
+        let end = min(MonotonicTime(nanoseconds: channel.memory.start(of: position)), seen) + limit
+        if now < end {
+          plan.wakeTime = min(plan.wakeTime, end)
+        } else {
+          timeOut(position, of: channel, extras, limit, &core, &bells, &plan)
+          break
+        }
+      }
+    }
+  }
+  private func timeOut(
+    _ position: UInt64, of channel: WorkerChannel, _ extras: JobExtras, _ limit: Duration, _ core: inout Core, _ bells: inout Bells,
+    _ plan: inout Plan
+  ) {
+    var error = JobError.timedOut(limit, onThread: recipe.width > 1)
+    error.attempt = extras.attempt
+    error.workerPID = channel.process.pid
+    if recipe.width > 1 {
+      // The others that run in that process must not die for it: the future ends, its place is free when the job returns.
+      let future = unsafe channel.flights[position].job.future.takeUnretainedValue()
+      unsafe channel.flights[position].job.extras = nil
+      unsafe channel.timedFlights -= 1
+      plan.failures.append { future.fail(error) }
+      plan.wakeTime = .now
+      return
+    }
+    guard stop(channel, for: position, .timedOut, error.message, &core, &bells) else { return }
+    if extras.budget.timeouts > 0 { return }  // the burial lets it run again
+    let future = unsafe channel.flights[position].job.future.takeUnretainedValue()
+    plan.failures.append { future.fail(error) }
+  }
+  /// No worker can be started: what waits fails, and the next job tries again.
+  private func giveUp(_ core: inout Core, _ plan: inout Plan) {
+    let jobs = core.queue.removeAll()
+    core.state.waitingJobsEnded(jobs.count)
+    core.state.gaveUp()
+    let error = JobError(
+      code: .workerNotStarted,
+      message: "No worker could be started, after \(PoolState.failedStartLimit) tries: \(core.startFailure)")
+    plan.failures.append { for job in jobs { unsafe job.future.takeRetainedValue().fail(error) } }
+  }
+  /// Shut down: tells the workers to go once nothing is left to do, and kills those that run past the time that was given.
+  private func finish(_ now: MonotonicTime, _ core: inout Core, _ bells: inout Bells, _ plan: inout Plan) {
+    if let killTime = core.killTime, !core.state.isDrained {
+      if now < killTime {
+        plan.wakeTime = min(plan.wakeTime, killTime)
+      } else {
+        for channel in core.live where unsafe channel.doom == nil && channel.held.load(ordering: .relaxed) > 0 {
+          let message = "The executor was shut down while this job ran; its worker was stopped."
+          unsafe channel.doom = WorkerChannel.Doom(code: .cancelled, message: message, position: nil, since: now)
+          core.state.workerLeaves(channel.place)
+          channel.process.terminateGroup()
+        }
+        plan.wakeTime = min(plan.wakeTime, now + Self.grace)
+      }
+    }
+    guard core.state.isDrained && core.delayed.isEmpty else { return }
+    for channel in core.live where unsafe channel.doom == nil {
+      // One that hangs in its exit is killed like one that hangs in a job.
+      unsafe channel.doom = WorkerChannel.Doom(
+        code: .workerDied, message: "The executor was shut down.", position: nil, since: now + (Self.leaveLimit - Self.grace))
+      plan.wakeTime = min(plan.wakeTime, now + Self.leaveLimit)
+      core.state.workerLeaves(channel.place)
+      if channel.room(for: Frame.headerByteCount) == true {
+        unsafe channel.request.write(FrameHeader(kind: RequestKind.stop, byteCount: 0), UnsafeRawBufferPointer(start: nil, count: 0))
+        if channel.publish() { bells.add(channel) }
+      } else {
+        channel.process.killGroup()
+      }
+    }
+  }
+  private func kill(_ channel: WorkerChannel, because violation: String) {
+    core.withLock { core in
+      guard unsafe channel.doom == nil || channel.doom?.position != nil else { return }
+      unsafe channel.doom = WorkerChannel.Doom(
+        code: .workerDied, message: "The worker was stopped because \(violation).", position: nil, since: .now, isKilled: true)
+      core.state.workerLeaves(channel.place)
+    }
+    channel.process.killGroup()
+  }
+
+  // MARK: Sleeping
+
+  /// Sleeps until something happens or the time has come. What happens is then dealt with: deaths, output, bells.
+  private func sleep(until deadline: MonotonicTime, _ poller: inout Poller, _ output: inout OutputForwarder) {
+    let channels = core.withLock { $0.live }
+    poller.clear()
+    poller.add(wakeUp.number)
+    for channel in channels {
+      poller.add(channel.socket.number)
+      poller.add(channel.process.ended.number)
+      poller.add(output.isBlocked ? -1 : channel.standardError.number)
+    }
+    // Say that we sleep, then look once more: a worker that wrote before it saw that does not ring.
+    let ticket = poller.nextTicket()
+    var hasStreamed = false
+    for channel in channels {
+      channel.setParked(ticket)
+      if channel.hasOutbound.load(ordering: .acquiring) {
+        channel.setWantsRoom(ticket)
+        hasStreamed = stream(channel) || hasStreamed
+      }
+    }
+    let isDue = hasStreamed || channels.contains { $0.hasResponsesForSure } || core.withLock { $0.sleepsUntil == nil }
+    poller.poll(until: isDue ? .now : output.isBlocked ? min(deadline, .now + .milliseconds(20)) : deadline)
+    for channel in channels {
+      channel.setParked(0)
+      channel.setWantsRoom(0)
+    }
+    core.withLock { $0.sleepsUntil = nil }
+    output.flush()
+    if poller.isReady(0) { wakeUp.drain() }
+    for (index, channel) in channels.enumerated() {
+      if poller.isReady(1 + 3 * index) { channel.drainBells() }
+      if poller.isReady(3 + 3 * index) { forward(channel, &output) }
+      if poller.isReady(2 + 3 * index) { bury(channel, &output) }
+    }
+  }
+  private func forward(_ channel: WorkerChannel, _ output: inout OutputForwarder) {
+    if case .bytes(let bytes) = channel.standardError.readAvailable(limit: 1 << 14) {
+      channel.standardErrorTail.append(bytes)
+      output.forward(bytes)
+    }
+  }
+
+  // MARK: Deaths
+
+  /// A worker has gone: what it had finished keeps its result, what it ran fails or runs again, what lay behind runs elsewhere.
+  private func bury(_ channel: WorkerChannel, _ output: inout OutputForwarder) {
+    let end = channel.process.reap()
+    let batch = BatchCache.take()
+    while channel.hasResponses {
+      // Another thread may be reading: it will be done in some microseconds.
+      if !drain(channel, batch) && batch.violation != nil { break }
+    }
+    BatchCache.give(batch)
+    while case .bytes(let bytes) = channel.standardError.readAvailable(limit: 1 << 14) {
+      channel.standardErrorTail.append(bytes)
+      output.forward(bytes)
+    }
+    // A thread that streams into the ring leaves it soon; nobody starts anew.
+    while !channel.isStreaming.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged {}
+    var bells = Bells()
+    let failures = unsafe core.withLock { core -> [(Unmanaged<AnyFuture>, JobError)] in
+      channel.hasOutbound.store(false, ordering: .relaxed)
+      unsafe channel.outboundPosition = nil
+      var failures: [(Unmanaged<AnyFuture>, JobError)] = unsafe []
+      var back: [QueuedJob] = []
+      var started = 0
+      let certificate = unsafe DeathCertificate(
+        end: end, doom: channel.doom, pid: channel.process.pid, standardErrorTail: channel.standardErrorTail.text)
+      for position in unsafe channel.flights.positions where unsafe channel.flights[position].stage == .sent {
+        let hasStarted = Claims.isClaimed(position, in: channel.memory)
+        let job = recall(position, from: channel)
+        guard hasStarted else {
+          back.append(job)
+          continue
+        }
+        started += 1
+        let error = certificate.error(attempt: job.extras?.attempt ?? 1)
+        if let extras = job.extras, !core.dropsWaiting, unsafe job.future._withUnsafeGuaranteedRef({ $0.isOpen }), extras.spend(for: error.code) {
+          retry(job, extras, &core)
+        } else {
+          unsafe failures.append((job.future, error))
+        }
+      }
+      if core.state.workers[channel.place].phase == .starting { core.startFailure = certificate.startFailure }
+      core.state.workerExited(at: channel.place, failed: started, back: back.count)
+      core.channels[channel.place] = nil
+      core.live.removeAll { $0 === channel }
+      if core.dropsWaiting {
+        core.state.waitingJobsEnded(back.count)
+        unsafe failures += back.map { unsafe ($0.future, JobError.cancelledAtShutdown) }
+      } else {
+        core.queue.putBack(back)
+      }
+      dispatch(&core, &bells)
+      return unsafe failures
+    }
+    bells.ring(self)
+    for unsafe (future, error) in unsafe failures { unsafe future.takeRetainedValue().fail(error, cancelled: error.code == .cancelled) }
+  }
+}
+
+extension JobExtras {
+  /// Takes one further run from the budget for that cause. false: there is none left.
+  func spend(for code: JobError.Code) -> Bool {
+    switch code {
+    case .workerDied: Self.take(&budget.crashes)
+    case .timedOut: Self.take(&budget.timeouts)
+    case .memoryLimitExceeded: Self.take(&budget.memory)
+    default: false
+    }
+  }
+  private static func take(_ count: inout Int) -> Bool {
+    guard count > 0 else { return false }
+    count -= 1
+    return true
+  }
+}

@@ -1,0 +1,243 @@
+import CHeddle
+import HeddleSystem
+package import HeddleWire
+import Synchronization
+
+/// What reads the results of one type of job, and tells workers what that type is.
+package protocol ResultReceiver: AnyObject, Sendable {
+  /// What a worker is told once, before the first job of this type.
+  var definition: [UInt8] { get }
+  /// Ends `future` with what a worker sent. Called outside all locks; `bytes` are private memory and untrusted.
+  func receive(_ future: AnyFuture, kind: UInt32, bytes: UnsafeRawBufferPointer, segments: (any SegmentSource)?, decoder: MessageDecoder)
+}
+
+/// A pool of worker processes: it takes encoded jobs and gives back encoded results. It knows neither Swift types nor Python.
+///
+/// Processes/README.md has the picture: who owns what, who may block where, what happens when a worker dies. This file is the core
+/// and what comes in; the other parts are in `ProcessPool+….swift`.
+package final class ProcessPool: FutureSource {
+  /// All that the core lock guards, with the fields of `WorkerChannel` that say so.
+  struct Core: ~Copyable {
+    var state: PoolState
+    var queue = JobQueue()
+    /// One a place; nil where there is no process.
+    var channels: [WorkerChannel?]
+    /// The channels, for those who look at all of them. Made anew when one comes or goes.
+    var live: [WorkerChannel] = []
+    var typeNumbers: [ObjectIdentifier: UInt32] = [:]
+    var receivers: [any ResultReceiver] = []
+    var lastType: ObjectIdentifier?
+    var lastNumber: UInt32 = 0
+    /// Places where the supervisor is to start a worker.
+    var startRequests: [PoolState.Place] = []
+    /// Jobs that wait for their next attempt, and until when.
+    var delayed: [(time: MonotonicTime, job: QueuedJob)] = []
+    /// Until when the supervisor sleeps; nil: it is awake, and will look at everything.
+    var sleepsUntil: MonotonicTime?
+    /// When what still runs is to be killed, at shutdown.
+    var killTime: MonotonicTime?
+    /// Shut down so that what waits does not run any more.
+    var dropsWaiting = false
+    /// Why the last worker did not start.
+    var startFailure = ""
+    /// Workers that need to be looked at: they wrote nonsense.
+    var violators: [(WorkerChannel, String)] = []
+  }
+  let core: Locked<Core>
+  let recipe: WorkerRecipe
+  let wakeUp: Descriptor
+  /// Ends when the last worker has gone after shutdown.
+  let finished = Future<Void>(in: nil)
+  private let thread = Locked<OSThread?>(nil)
+
+  /// A pool without workers yet.
+  ///
+  /// - Throws: `SystemError` where not even the supervisor's thread or descriptor can be had.
+  package init(recipe: WorkerRecipe, maxWorkers: Int) throws {
+    self.recipe = recipe
+    core = Locked(
+      Core(
+        state: PoolState(maxWorkers: maxWorkers, width: recipe.width, capacity: RegionLayout.capacity),
+        channels: Array(repeating: nil, count: maxWorkers)))
+    wakeUp = try .event()
+    let thread = try OSThread(name: "heddle-pool") { [self] in supervise() }
+    self.thread.withLock { $0 = thread }
+  }
+
+  // MARK: Jobs come in
+
+  /// Takes an encoded job. The bytes are copied, the segments kept.
+  ///
+  /// - Parameters:
+  ///   - type: names the type of job; `receiver` is made when it comes for the first time.
+  package func submit(
+    _ future: AnyFuture, bytes: UnsafeRawBufferPointer, segments: [Segment], type: ObjectIdentifier, options: JobOptions,
+    receiver: () throws -> any ResultReceiver
+  ) {
+    let payload = unsafe segments.isEmpty && bytes.count <= Frame.payloadLimit ? nil : OwnedPayload(copying: bytes, segments: segments)
+    if let payload, payload.segments.count > MessageShape.segmentLimit {
+      future.fail(
+        JobError(code: .notEncodable, message: "The job holds \(payload.segments.count) large arrays; the limit is \(MessageShape.segmentLimit)."))
+      return
+    }
+    var job = unsafe QueuedJob(
+      future: .passUnretained(future), payload: payload, extras: options.areStandard ? nil : JobExtras(options),
+      byteCount: UInt32(truncatingIfNeeded: bytes.count), type: 0)
+    var bells = Bells()
+    while true {
+      let outcome = core.withLock { core -> Submission in
+        if core.state.isShutDown { return .closed }
+        if core.lastType != type {
+          guard let number = core.typeNumbers[type] else { return .unknownType }
+          core.lastType = type
+          core.lastNumber = number
+        }
+        job.type = core.lastNumber
+        _ = unsafe job.future.retain()
+        unsafe core.queue.push(job, bytes, priority: options.priority)
+        core.state.jobSubmitted()
+        dispatch(&core, &bells)
+        return .accepted
+      }
+      switch outcome {
+      case .accepted:
+        bells.ring(self)
+        return
+      case .closed:
+        future.fail(JobError.executorShutDown)
+        return
+      case .unknownType:
+        do { define(type, try receiver()) } catch {
+          future.fail(error)
+          return
+        }
+      }
+    }
+  }
+  private enum Submission { case accepted, closed, unknownType }
+
+  private func define(_ type: ObjectIdentifier, _ receiver: any ResultReceiver) {
+    core.withLock { core in
+      guard core.typeNumbers[type] == nil else { return }
+      core.typeNumbers[type] = UInt32(core.receivers.count)
+      core.receivers.append(receiver)
+    }
+  }
+
+  // MARK: FutureSource
+
+  package func isRunning(_ future: AnyFuture) -> Bool {
+    core.withLock { core in
+      guard let (channel, position) = flight(of: future, in: core) else { return false }
+      return Claims.isClaimed(position, in: channel.memory)
+    }
+  }
+  /// Where the job of a future lies, if in a worker's ring. Under the core lock.
+  func flight(of future: AnyFuture, in core: borrowing Core) -> (WorkerChannel, UInt64)? {
+    let wanted = unsafe Unmanaged.passUnretained(future).toOpaque()
+    for channel in core.live {
+      for position in unsafe channel.flights.positions where unsafe channel.flights[position].stage == .sent {
+        if unsafe channel.flights[position].job.future.toOpaque() == wanted { return (channel, position) }
+      }
+    }
+    return nil
+  }
+  package func cancel(_ future: AnyFuture) -> Bool {
+    var bells = Bells()
+    let error = JobError(code: .cancelled, message: "The job was cancelled before it started.")
+    let outcome = core.withLock { core -> Cancellation in
+      guard let (channel, position) = flight(of: future, in: core) else {
+        // It waits here, or has ended. Won under the lock, so that it cannot be sent meanwhile.
+        return future.beginEnding() ? .won : .tooLate
+      }
+      if Claims.revoke(position, in: channel.memory) {
+        unsafe end(position, of: channel, .revoked, &core).release()
+        dispatch(&core, &bells)
+        return future.beginEnding() ? .won : .tooLate
+      }
+      if recipe.width > 1 { return .cannotStop }
+      let message = "The job was cancelled while it ran; its worker was stopped."
+      guard stop(channel, for: position, .cancelled, message, &core, &bells) else { return .tooLate }
+      return future.beginEnding() ? .stopped(channel.process.pid, message) : .tooLate
+    }
+    bells.ring(self)
+    switch outcome {
+    case .won: future.endByCancel(error)
+    case .stopped(let pid, let message):
+      future.endByCancel(JobError(code: .cancelled, message: message, workerPID: pid))
+    case .cannotStop: return false
+    case .tooLate: return false
+    }
+    return true
+  }
+  private enum Cancellation {
+    case won
+    case stopped(Int32, String)
+    /// Several jobs run in that worker: killing it would hit the others.
+    case cannotStop
+    case tooLate
+  }
+
+  // MARK: The end
+
+  /// Ends the pool. Returns when nothing of it is left.
+  package func shutdown(_ mode: ShutdownMode) async {
+    close(mode)
+    if !finished.isDone { await finished.park() }
+    // It has nothing left to do: a join takes microseconds.
+    let thread = self.thread.withLock { thread in
+      defer { thread = nil }
+      return thread
+    }
+    thread?.join()
+  }
+  /// The executor is gone: what was submitted is finished, and the pool ends by itself.
+  package func abandon() {
+    close(.finishAll)
+    self.thread.withLock { thread in
+      thread?.detach()
+      thread = nil
+    }
+  }
+  private func close(_ mode: ShutdownMode) {
+    let dropped = core.withLock { core -> [QueuedJob] in
+      core.state.shutDown()
+      guard mode != .finishAll else { return [] }
+      core.dropsWaiting = true
+      if case .kill(let grace) = mode { core.killTime = min(core.killTime ?? .distantFuture, .now + grace) }
+      // What lies behind a running job has not started either.
+      for channel in core.live { takeBack(from: channel, &core) }
+      let jobs = core.queue.removeAll()
+      core.state.waitingJobsEnded(jobs.count)
+      defer { core.delayed = [] }
+      return jobs + core.delayed.map(\.job)
+    }
+    for job in dropped { unsafe job.future.takeRetainedValue().fail(JobError.cancelledAtShutdown, cancelled: true) }
+    wakeUp.wake()
+  }
+}
+
+/// Whom to ring for once the lock is given back.
+struct Bells {
+  private var first: WorkerChannel?
+  private var more: [WorkerChannel] = []
+  /// The supervisor has something to do.
+  var supervisor = false
+
+  mutating func add(_ channel: WorkerChannel) {
+    if first == nil { first = channel } else { more.append(channel) }
+  }
+  func ring(_ pool: ProcessPool) {
+    if let first { heddle_ring_bell(first.socket.number) }
+    for channel in more { heddle_ring_bell(channel.socket.number) }
+    if supervisor { pool.wakeUp.wake() }
+  }
+}
+
+extension AnyFuture {
+  /// Ends a future whose ending was won, as cancelled.
+  func endByCancel(_ error: JobError) {
+    writeFailure(error)
+    end(Stage.cancelled)
+  }
+}

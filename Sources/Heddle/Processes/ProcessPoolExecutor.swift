@@ -1,0 +1,97 @@
+import CHeddle
+import HeddleSystem
+import HeddleWire
+
+/// Runs jobs in worker processes: a trap, a leak or a job that never returns costs that job and nothing else.
+///
+/// ```swift
+/// struct Decode: Job {
+///   var path: String
+///   func run() async throws -> [UInt8] { try riskyCLibrary(path) }
+/// }
+/// let pool = ProcessPoolExecutor(maxWorkers: 4)
+/// do { let pixels = try await pool.submit(Decode(path: "a.heic")).value } catch let error as JobError { print(error) }
+/// ```
+///
+/// A worker is this same executable, started again; nothing has to be added to `main`, which does not run in it. Job and result are
+/// encoded and travel through shared memory. Workers start when they are needed and end with this process, however that ends.
+///
+/// What processes cannot do: a job sees none of this process's globals, open files or caches. Its type must be one that another
+/// process can find; one that cannot be found fails at once with `notEncodable`.
+public final class ProcessPoolExecutor: JobExecutor, Sendable {
+  /// How many jobs run at once, at most. Unit: processes.
+  public let maxWorkers: Int
+  private let pool: Result<ProcessPool, JobError>
+
+  /// A pool without workers yet.
+  ///
+  /// - Parameter maxWorkers: at least 1; nil: ``Parallelism/available``.
+  public init(maxWorkers: Int? = nil) {
+    let count = max(1, maxWorkers ?? Parallelism.available)
+    self.maxWorkers = count
+    // A pool that cannot even be set up (no descriptors left) is one whose jobs fail with the reason.
+    pool = Result { try ProcessPool(recipe: .sameExecutable, maxWorkers: count) }.mapError {
+      JobError(code: .workerNotStarted, message: "The pool could not be set up: \($0). Free some descriptors or threads and make a new one.")
+    }
+  }
+  deinit { if case .success(let pool) = pool { pool.abandon() } }
+
+  /// Takes a job: encodes it now, on the calling thread, and sends it to a worker.
+  public func submit<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
+    switch pool {
+    case .failure(let error):
+      let future = Future<J.Output>(in: nil)
+      future.fail(error)
+      return future
+    case .success(let pool):
+      let future = Future<J.Output>(in: pool)
+      EncoderCache.withEncoder { encoder in
+        do { try encoder.encode(job) } catch {
+          future.fail(JobError.jobNotEncodable(J.self, error))
+          return
+        }
+        unsafe pool.submit(future, bytes: encoder.bytes, segments: encoder.segments, type: ObjectIdentifier(J.self), options: options) {
+          try SwiftReceiver<J>()
+        }
+      }
+      return future
+    }
+  }
+
+  /// Ends the pool.
+  public func shutdown(_ mode: ShutdownMode) async { if case .success(let pool) = pool { await pool.shutdown(mode) } }
+}
+
+extension WorkerRecipe {
+  /// This executable again, with the variable set that its entry looks for.
+  static var sameExecutable: WorkerRecipe {
+    var environment = ChildProcess.environment.filter { !$0.hasPrefix("HEDDLE_WORKER=") }
+    // The runtime's backtracer takes 20 ms of a crash and stands between us and its signal, unless the user wants it.
+    if !environment.contains(where: { $0.hasPrefix("SWIFT_BACKTRACE=") }) { environment.append("SWIFT_BACKTRACE=enable=no") }
+    if let library = unsafe heddle_library_to_preload() {
+      // The program is not ours (Swift in a library that python3 loaded): our entry never ran, so the library is preloaded.
+      environment.removeAll { $0.hasPrefix("LD_PRELOAD=") }
+      unsafe environment += ["HEDDLE_WORKER=preloaded", "LD_PRELOAD=" + String(cString: library)]
+    } else {
+      environment.append("HEDDLE_WORKER=1")
+    }
+    return unsafe WorkerRecipe(path: String(cString: heddle_executable_path()), arguments: ["heddle-worker"], environment: environment)
+  }
+}
+
+/// An encoder a thread, so that a submit allocates no buffer.
+enum EncoderCache {
+  static func withEncoder(_ body: (MessageEncoder) -> Void) {
+    let slot = unsafe heddle_thread_slot()!
+    let encoder: MessageEncoder
+    if let held = unsafe slot.pointee {
+      encoder = unsafe Unmanaged<MessageEncoder>.fromOpaque(held).takeRetainedValue()
+      unsafe slot.pointee = nil  // a submit inside encode(to:) gets another
+    } else {
+      encoder = MessageEncoder()
+    }
+    body(encoder)
+    encoder.reset()
+    if unsafe slot.pointee == nil { unsafe slot.pointee = unsafe Unmanaged.passRetained(encoder).toOpaque() }
+  }
+}

@@ -1,0 +1,69 @@
+import HeddleWire
+
+/// Reads the results of one Swift job type. One a type and pool, so that a future needs no closure for it.
+final class SwiftReceiver<J: Job>: ResultReceiver {
+  let definition: [UInt8]
+
+  /// - Throws: `JobError` with code `notEncodable` where a worker could not find the type.
+  init() throws {
+    guard let name = TypeName.name(of: J.self) else {
+      throw JobError(
+        code: .notEncodable,
+        message: "A worker process cannot find the job type \(J.self): it is generic over, or nested in, something private or local. "
+          + "Declare the job, and the types in its angle brackets, outside of functions and not private.")
+    }
+    definition = Array(name.utf8)
+  }
+
+  func receive(
+    _ future: AnyFuture, kind: UInt32, bytes: UnsafeRawBufferPointer, segments: (any SegmentSource)?, decoder: MessageDecoder
+  ) {
+    // SAFETY: the pool hands back the future that was submitted with this receiver's type.
+    let future = unsafe unsafeDowncast(future, to: Future<J.Output>.self)
+    if kind == ResultKind.value {
+      do { unsafe future.succeed(try decoder.decode(J.Output.self, from: bytes, segments: segments)) } catch {
+        future.fail(JobError.outputNotDecodable(J.self, error))
+      }
+      return
+    }
+    do { unsafe future.fail(try failure(kind, bytes, segments, decoder)) } catch {
+      future.fail(JobError(code: .notDecodable, message: "\(J.self) failed in its worker, but its error cannot be decoded: \(error)."))
+    }
+  }
+  private func failure(
+    _ kind: UInt32, _ bytes: UnsafeRawBufferPointer, _ segments: (any SegmentSource)?, _ decoder: MessageDecoder
+  ) throws -> any Error {
+    switch kind {
+    case ResultKind.codableError: unsafe try decoder.decode(ReceivedError.self, from: bytes, segments: segments).error
+    case ResultKind.remoteError: unsafe try decoder.decode(RemoteFailure.self, from: bytes, segments: segments).error
+    case ResultKind.notDecodable: unsafe JobError(code: .notDecodable, message: try decoder.decode(String.self, from: bytes, segments: segments))
+    case ResultKind.notEncodable: unsafe JobError(code: .notEncodable, message: try decoder.decode(String.self, from: bytes, segments: segments))
+    default: JobError(code: .notDecodable, message: "The worker answered \(J.self) in a way that this version of Heddle does not know.")
+    }
+  }
+}
+
+/// A thrown `Codable` error as it travels: its type's name, then itself.
+struct SentError<E: Error & Encodable>: Encodable {
+  var typeName: String
+  var error: E
+}
+struct ReceivedError: Decodable {
+  var error: any Error
+  private enum CodingKeys: CodingKey { case typeName, error }
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    let name = try container.decode(String.self, forKey: .typeName)
+    guard let type = TypeName.type(named: name) as? any (Error & Decodable).Type else {
+      throw DecodingError.dataCorruptedError(forKey: .typeName, in: container, debugDescription: "\(name) is no decodable error here.")
+    }
+    error = try container.decode(type, forKey: .error)
+  }
+}
+/// Another thrown error as it travels: its name and text.
+struct RemoteFailure: Codable {
+  var typeName: String
+  var description: String
+  var error: RemoteError { RemoteError(typeName: typeName, description: description) }
+}

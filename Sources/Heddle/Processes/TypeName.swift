@@ -1,0 +1,53 @@
+import CHeddle
+
+/// How a type is named so that another process of the same executable finds it.
+///
+/// Most types have a mangled name that the runtime can look up. Private and function-local ones have not: they are named by where
+/// their descriptor lies in the executable (or library), which is the same in every process of it.
+enum TypeName {
+  /// nil: no process could find that type.
+  static func name(of type: Any.Type) -> String? {
+    if let name = _mangledTypeName(type), _typeByName(name) == type { return name }
+    return offsetName(of: type)
+  }
+  static func type(named name: String) -> Any.Type? {
+    guard name.hasPrefix("@") else { return _typeByName(name) }
+    let parts = name.dropFirst().split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+    guard parts.count == 2, let offset = UInt(parts[0], radix: 16) else { return nil }
+    var base: UInt64 = 0
+    guard unsafe heddle_image_base(String(parts[1]), &base), let descriptor = unsafe UnsafeRawPointer(bitPattern: UInt(base) &+ offset),
+      unsafe heddle_in_image(descriptor, 32), unsafe isPlain(descriptor), let metadata = unsafe heddle_metadata_of_descriptor(descriptor)
+    else { return nil }
+    // SAFETY: a metadata pointer is what `Any.Type` is; the descriptor was checked to be one of a type without generic parameters.
+    return unsafe unsafeBitCast(metadata, to: Any.Type.self)
+  }
+
+  private static func offsetName(of type: Any.Type) -> String? {
+    // Metadata of a struct or enum: its kind, then its descriptor. A class has other words there and keeps the descriptor further on.
+    let metadata = unsafe unsafeBitCast(type, to: UnsafePointer<UInt>.self)
+    let place: Int
+    switch unsafe metadata[0] {
+    case 0x200, 0x201: place = 1
+    case let kind where kind > 0x7ff: place = classDescriptorPlace
+    default: return nil
+    }
+    guard let descriptor = unsafe UnsafeRawPointer(bitPattern: metadata[place]), unsafe heddle_in_image(descriptor, 32), unsafe isPlain(descriptor) else { return nil }
+    guard unsafe heddle_metadata_of_descriptor(descriptor) == UnsafeRawPointer(metadata) else { return nil }
+    var base: UInt64 = 0
+    var path: UnsafePointer<CChar>?
+    guard unsafe heddle_image_of(descriptor, &base, &path), let path = unsafe path else { return nil }
+    return unsafe "@" + String(UInt(bitPattern: descriptor) &- UInt(base), radix: 16) + ":" + String(cString: path)
+  }
+  #if canImport(ObjectiveC)
+    /// Words before the descriptor in a class's metadata: isa, superclass, two of the cache, data, flags and sizes.
+    private static let classDescriptorPlace = 8
+  #else
+    /// Words before the descriptor in a class's metadata: kind, superclass, flags and sizes.
+    private static let classDescriptorPlace = 5
+  #endif
+  /// Whether a descriptor is one of a class, struct or enum without generic parameters of its own or of what surrounds it.
+  private static func isPlain(_ descriptor: UnsafeRawPointer) -> Bool {
+    let flags = unsafe descriptor.load(as: UInt32.self)
+    return (16...18).contains(flags & 0x1f) && flags & 0x80 == 0
+  }
+}

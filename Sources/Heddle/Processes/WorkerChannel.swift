@@ -1,0 +1,189 @@
+import CHeddle
+import HeddleSystem
+import HeddleWire
+import Synchronization
+
+/// One worker process as its parent sees it: the process, the shared memory, the jobs in it.
+///
+/// The fields are in three rooms: what never changes; what the pool's core lock guards (`request` to `doom`); what only the
+/// supervisor's thread touches (the last). The response ring has a lock of its own.
+final class WorkerChannel: @unchecked Sendable {
+  // SAFETY: see the rooms above; `shared` and `mappings` keep `memory` mapped as long as this object lives.
+
+  let place: PoolState.Place
+  let process: ChildProcess
+  /// Doorbell and lifeline: when this end is closed, the worker ends.
+  let socket: Descriptor
+  /// The worker's standard error; -1 bytes are never read by anybody else.
+  let standardError: Descriptor
+  let memory: ChannelMemory
+  private let mappings: Mappings
+  let response: Locked<ResponseReader>
+
+  // Guarded by the core lock.
+  @exclusivity(unchecked) var request: RingWriter
+  @exclusivity(unchecked) var flights = FlightTable()
+  /// How many type definitions it has been sent.
+  @exclusivity(unchecked) var definedTypes = 0
+  /// The position of a large job that is being written; nil: none.
+  @exclusivity(unchecked) var outboundPosition: UInt64?
+  @exclusivity(unchecked) var bell = Bell()
+  /// Why it is being stopped, and the one job that this is about.
+  @exclusivity(unchecked) var doom: Doom?
+  /// What it had reported when its cost was last reckoned.
+  @exclusivity(unchecked) var toldTime: UInt64 = 0
+  @exclusivity(unchecked) var toldJobs: UInt64 = 0
+  /// A time limit may have to be watched.
+  @exclusivity(unchecked) var timedFlights = 0
+  /// How many jobs it holds, for those who look without the lock.
+  let held = Atomic<Int>(0)
+
+  /// A large job that is being written. While it is there only the thread that holds `isStreaming` writes the ring, and only it
+  /// touches this.
+  @exclusivity(unchecked) var outbound: OutboundMessage?
+  let hasOutbound = Atomic<Bool>(false)
+  let isStreaming = Atomic<Bool>(false)
+  /// The thread that drains answers a worker that sleeps for room.
+  private let roomAnswered = Atomic<UInt64>(0)
+
+  // The supervisor's own.
+  var standardErrorTail = OutputTail()
+  var hasGreeted = false
+
+  struct Doom {
+    var code: JobError.Code
+    var message: String
+    var position: UInt64?
+    /// When the soft signal was sent; SIGKILL follows.
+    var since: MonotonicTime
+    var isKilled = false
+  }
+  private struct Mappings: ~Copyable {
+    let shared: SharedMemory
+    let parentWords: SharedMemory.Mapping
+    let workerWords: SharedMemory.Mapping
+    let requests: SharedMemory.Mapping
+    let responses: SharedMemory.Mapping
+  }
+
+  /// Makes the shared memory and starts the process. Blocks for about half a millisecond.
+  init(place: PoolState.Place, recipe: WorkerRecipe) throws(SystemError) {
+    self.place = place
+    let shared = try SharedMemory(byteCount: RegionLayout.byteCount)
+    let parentWords = try shared.map(offset: 0, byteCount: RegionLayout.wordsByteCount, writable: true)
+    // What the worker writes is mapped read-only here, as what we write is there.
+    let workerWords = try shared.map(offset: RegionLayout.workerWordsOffset, byteCount: RegionLayout.wordsByteCount, writable: false)
+    let requests = try shared.mapTwice(offset: RegionLayout.requestOffset, byteCount: RegionLayout.ringByteCount, writable: true)
+    let responses = try shared.mapTwice(offset: RegionLayout.responseOffset, byteCount: RegionLayout.ringByteCount, writable: false)
+    memory = unsafe ChannelMemory(
+      own: parentWords.address, other: workerWords.address, outgoing: requests.address, incoming: responses.address)
+    memory.writeIdentity()
+    unsafe request = RingWriter(memory)
+    response = Locked(ResponseReader(memory))
+
+    let sockets = try Descriptor.socketPair()
+    let errors = try Descriptor.pipe()
+    process = try ChildProcess(
+      path: recipe.path, arguments: recipe.arguments, environment: recipe.environment,
+      descriptors: [-1, recipe.standardOutput == .standardError ? errors.second.number : 1, errors.second.number, sockets.second.number, shared.file.number])
+    socket = sockets.first
+    standardError = errors.first
+    mappings = Mappings(shared: shared, parentWords: parentWords, workerWords: workerWords, requests: requests, responses: responses)
+  }
+
+  // MARK: The response ring, without a lock
+
+  /// Whether results lie there.
+  var hasResponses: Bool {
+    unsafe memory.otherWord(RegionLayout.head).pointee.load(ordering: .acquiring) != memory.ownWord(RegionLayout.tail).pointee.load(ordering: .relaxed)
+  }
+  /// The same, as a full fence: after the supervisor has said that it sleeps.
+  var hasResponsesForSure: Bool {
+    unsafe memory.otherWord(RegionLayout.head).pointee.load(ordering: .sequentiallyConsistent)
+      != memory.ownWord(RegionLayout.tail).pointee.load(ordering: .relaxed)
+  }
+  /// Bytes of results that lie there, as the worker says.
+  var responseByteCount: UInt64 {
+    unsafe memory.otherWord(RegionLayout.head).pointee.load(ordering: .acquiring) &- memory.ownWord(RegionLayout.tail).pointee.load(ordering: .relaxed)
+  }
+  /// Rings for a worker that waits for room, once.
+  func ringIfRoomIsWanted() {
+    let sleep = unsafe memory.otherWord(RegionLayout.wantsRoom).pointee.load(ordering: .sequentiallyConsistent)
+    if sleep != 0, roomAnswered.exchange(sleep, ordering: .relaxed) != sleep { heddle_ring_bell(socket.number) }
+  }
+  /// Says whether the supervisor sleeps: `ticket`, or 0.
+  func setParked(_ ticket: UInt64) { unsafe memory.ownWord(RegionLayout.parked).pointee.store(ticket, ordering: .sequentiallyConsistent) }
+  /// Says whether the supervisor sleeps for want of room in the request ring.
+  func setWantsRoom(_ ticket: UInt64) { unsafe memory.ownWord(RegionLayout.wantsRoom).pointee.store(ticket, ordering: .sequentiallyConsistent) }
+  /// Takes the bells that lie in the socket.
+  func drainBells() { _ = heddle_drain_bells(socket.number) }
+
+  // MARK: Under the core lock
+
+  /// Lets the worker see what was written. Whether it has to be rung for.
+  func publish() -> Bool {
+    unsafe request.publish()
+    return unsafe bell.shouldRing(sleep: memory.otherWord(RegionLayout.parked).pointee.load(ordering: .sequentiallyConsistent))
+  }
+  /// Room for a frame, looking anew at where the worker is only when it is short. nil: the worker wrote nonsense.
+  func room(for byteCount: Int) -> Bool? {
+    let first = unsafe flights.firstFrame(or: request.head)
+    if unsafe !flights.isFull && request.room(keeping: first) >= byteCount { return true }
+    guard unsafe request.refreshTail() else { return nil }
+    unsafe flights.free(upTo: request.tail)
+    return unsafe !flights.isFull && request.room(keeping: flights.firstFrame(or: request.head)) >= byteCount
+  }
+  /// What the worker reported since the last call: nanoseconds and jobs. nil: nothing new.
+  func takeCost() -> (nanoseconds: Double, count: Double)? {
+    let jobs = unsafe memory.otherWord(RegionLayout.busy + 8).pointee.load(ordering: .acquiring)
+    guard unsafe jobs != toldJobs else { return nil }
+    let time = unsafe memory.otherWord(RegionLayout.busy).pointee.load(ordering: .relaxed)
+    defer {
+      unsafe toldJobs = jobs
+      unsafe toldTime = time
+    }
+    // Anything may stand there: a negative difference is a large one, and is cut.
+    return unsafe (min(Double(time &- toldTime), 1e12), max(1, Double(jobs &- toldJobs)))
+  }
+}
+
+/// A large job on its way into a ring, piece by piece.
+struct OutboundMessage {
+  let payload: OwnedPayload
+  private var piece = -1
+  private var offset = 0
+
+  init(payload: OwnedPayload) { self.payload = payload }
+  /// The bytes that come next, at most `limit`; nil: all are written.
+  mutating func next(limit: Int) -> UnsafeRawBufferPointer? {
+    while piece < payload.segments.count {
+      let bytes = unsafe piece < 0 ? payload.bytes : payload.segments[piece].bytes
+      if offset < bytes.count {
+        let end = min(bytes.count, offset + limit)
+        defer { offset = end }
+        return unsafe UnsafeRawBufferPointer(rebasing: bytes[offset..<end])
+      }
+      piece += 1
+      offset = 0
+    }
+    return nil
+  }
+}
+
+/// The last bytes of an output.
+struct OutputTail {
+  private static let limit = 4096
+  private var bytes: [UInt8] = []
+
+  mutating func append(_ more: [UInt8]) {
+    bytes += more.suffix(Self.limit)
+    if bytes.count > 2 * Self.limit { bytes.removeFirst(bytes.count - Self.limit) }
+  }
+  /// As text, from the first whole line where something was cut.
+  var text: String {
+    var last = bytes.suffix(Self.limit)
+    if bytes.count > Self.limit, let newline = last.firstIndex(of: UInt8(ascii: "\n")) { last = last[(newline + 1)...] }
+    while last.last == UInt8(ascii: "\n") { last.removeLast() }
+    return String(decoding: last, as: UTF8.self)
+  }
+}

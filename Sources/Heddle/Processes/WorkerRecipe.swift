@@ -1,0 +1,30 @@
+import HeddleSystem
+
+/// How a worker process is started, and what it is: all in which workers in Swift and in Python differ on this side.
+package struct WorkerRecipe: Sendable {
+  package var path: String
+  package var arguments: [String]
+  /// `NAME=value`, in full.
+  package var environment: [String]
+  /// How many jobs one worker runs at once.
+  package var width = 1
+  /// Where a worker's standard output goes.
+  package var standardOutput = StandardOutput.inherited
+
+  package enum StandardOutput: Sendable {
+    /// Where this process's goes.
+    case inherited
+    /// To this process's standard error, so that standard output is free for results.
+    case standardError
+  }
+
+  /// The descriptors that a worker finds: its input, output and error, then the socket and the shared memory.
+  package static let socketNumber: Int32 = 3
+  package static let memoryNumber: Int32 = 4
+
+  package init(path: String, arguments: [String], environment: [String]) {
+    self.path = path
+    self.arguments = arguments
+    self.environment = environment
+  }
+}

@@ -1,0 +1,213 @@
+import CHeddle
+import HeddleSystem
+import HeddleWire
+
+/// The child side: takes frames, claims and runs jobs, writes results. One task on one thread, for the life of the process.
+///
+/// It may block anywhere: the thread is its own. How it and its parent sleep without missing each other: Processes/README.md.
+final class WorkerLoop: @unchecked Sendable {
+  // SAFETY: only the loop's task touches the fields.
+  private let memory: ChannelMemory
+  private let socket: Int32
+  @exclusivity(unchecked) private var requests: RingReader
+  @exclusivity(unchecked) private var responses: ResponseWriter
+  @exclusivity(unchecked) private var runners: [JobRunner] = []
+  private let encoder = MessageEncoder()
+  private let decoder = MessageDecoder()
+
+  /// Jobs since the last report, in all, and the time they took. Unit: jobs, nanoseconds.
+  @exclusivity(unchecked) private var jobs: UInt64 = 0
+  @exclusivity(unchecked) private var busyTime: UInt64 = 0
+  @exclusivity(unchecked) private var busySince: UInt64 = 0
+  /// Jobs since it last had nothing to do.
+  @exclusivity(unchecked) private var burst = 0
+  @exclusivity(unchecked) private var sleepTicket: UInt64 = 0
+
+  /// How long it looks for the next job before it sleeps: about 30 µs, what a wake-up costs. Unit: pauses.
+  private static let spinLimit = 2000
+  /// The same after a burst, whose end it most likely is: a spin would only take the processor from the parent.
+  private static let spinLimitAfterBurst = 30
+  private static let burstLimit = 8
+  /// After so many pauses without a reader for its results it rings: the parent sleeps.
+  private static let patience = 150
+  /// How often it reports its cost and looks whether somebody reads, in a burst. Unit: nanoseconds.
+  private static let reportInterval: UInt64 = 50_000
+
+  init(memory: ChannelMemory, socket: Int32) {
+    self.memory = memory
+    self.socket = socket
+    unsafe requests = RingReader(memory)
+    unsafe responses = ResponseWriter(memory, socket: socket)
+  }
+
+  func run() async {
+    unsafe responses.write(kind: ResponseKind.hello, payload: UnsafeRawBufferPointer(start: nil, count: 0))
+    unsafe responses.ringIfParked()
+    unsafe busySince = heddle_monotonic_nanoseconds()
+    while true {
+      if unsafe requests.isEmpty { waitForRequests() }
+      let header = unsafe requests.header(offset: 0)
+      let count = Int(header.byteCount)
+      let payload = unsafe requests.bytes(offset: Frame.headerByteCount, count: count)
+      switch header.kind {
+      case RequestKind.define:
+        unsafe runners.append(JobRunner.make(named: String(decoding: payload, as: UTF8.self)))
+        pass(Frame.byteCount(payload: count))
+      case RequestKind.job, RequestKind.beginJob:
+        unsafe await runJob(header, payload)
+      case RequestKind.part:
+        pass(Frame.byteCount(payload: count))  // of a large job that was taken back
+      default:
+        heddle_exit(0)  // told to stop: with `atexit` handlers, so that buffered output is written
+      }
+    }
+  }
+  private func pass(_ byteCount: Int) {
+    unsafe requests.advance(byteCount)
+    unsafe requests.publish()
+    unsafe responses.ringIfRoomIsWanted(unread: requests)
+  }
+
+  // MARK: A job
+
+  private func runJob(_ header: FrameHeader, _ payload: UnsafeRawBufferPointer) async {
+    let position = fullPosition(header.position)
+    if header.flags & RequestKind.timed != 0 { memory.tellStart(position, nanoseconds: heddle_monotonic_nanoseconds()) }
+    let size = Frame.byteCount(payload: payload.count)
+    guard Claims.claim(position, in: memory) else {
+      pass(size)
+      return
+    }
+    let runner = unsafe runners[Int(header.type)]
+    let kind: UInt32
+    if header.kind == RequestKind.job {
+      kind = unsafe await runner.run(payload, segments: nil, decoder: decoder, encoder: encoder)
+      pass(size)
+    } else {
+      let shape = unsafe MessageShape(decoding: payload, limit: .max)!
+      pass(size)
+      let message = unsafe IncomingMessage(shape: shape) { [unowned self] in unsafe readParts(into: $0) }
+      kind = unsafe await runner.run(message.main(), segments: message, decoder: decoder, encoder: encoder)
+      message.skipRest()
+    }
+    unsafe jobs += 1
+    unsafe burst += 1
+    unsafe responses.writeResult(position: position, kind: kind, main: encoder.bytes, segments: encoder.segments)
+    if unsafe !encoder.segments.isEmpty || encoder.bytes.count > Frame.payloadLimit { encoder.reset() }
+    if unsafe burst & 15 == 1 || expectsLongJobs { reportIfDue() }
+  }
+  /// The position whose low half a frame holds: jobs come in order, and fewer than 2³¹ are skipped.
+  @exclusivity(unchecked) private var lastPosition: UInt64 = 0
+  private func fullPosition(_ low: UInt32) -> UInt64 {
+    unsafe lastPosition &+= UInt64(low &- UInt32(truncatingIfNeeded: lastPosition))
+    return unsafe lastPosition
+  }
+  /// Fills `target` from the `part` frames that follow. Blocks.
+  private func readParts(into target: UnsafeMutableRawBufferPointer) {
+    var filled = 0
+    while filled < target.count {
+      if unsafe partLeft == 0 {
+        if unsafe requests.isEmpty { waitForRequests() }
+        unsafe partLeft = unsafe Int(requests.header(offset: 0).byteCount)
+        unsafe partSize = unsafe Frame.byteCount(payload: partLeft)
+        unsafe partOffset = Frame.headerByteCount
+      }
+      let count = unsafe min(partLeft, target.count - filled)
+      unsafe requests.copy(offset: partOffset, to: UnsafeMutableRawBufferPointer(rebasing: target[filled..<filled + count]))
+      filled += count
+      unsafe partOffset += count
+      unsafe partLeft -= count
+      if unsafe partLeft == 0 { unsafe pass(partSize) }
+    }
+  }
+  @exclusivity(unchecked) private var partLeft = 0
+  @exclusivity(unchecked) private var partSize = 0
+  @exclusivity(unchecked) private var partOffset = 0
+
+  // MARK: Waiting and reporting
+
+  private func waitForRequests() {
+    report(heddle_monotonic_nanoseconds())
+    defer { unsafe busySince = heddle_monotonic_nanoseconds() }
+    let limit = unsafe burst > Self.burstLimit ? Self.spinLimitAfterBurst : Self.spinLimit
+    unsafe burst = 0
+    for spin in 0..<limit {
+      if unsafe !requests.isEmpty { return }
+      if spin == Self.patience { unsafe responses.ringIfUnread() }
+      heddle_pause()
+    }
+    unsafe responses.ringIfUnread()
+    while unsafe requests.isEmpty {
+      unsafe sleepTicket += 1
+      let parked = unsafe memory.ownWord(RegionLayout.parked)
+      unsafe parked.pointee.store(sleepTicket, ordering: .sequentiallyConsistent)
+      if unsafe requests.isEmptyForSure && heddle_await_bell(socket) == 0 { heddle_exit_at_once(0) }
+      unsafe parked.pointee.store(0, ordering: .relaxed)
+    }
+  }
+  @exclusivity(unchecked) private var cost: UInt64 = 0
+  private var expectsLongJobs: Bool { unsafe cost > 10_000 }
+  private func reportIfDue() {
+    let now = heddle_monotonic_nanoseconds()
+    guard unsafe now &- busySince > Self.reportInterval else { return }
+    report(now)
+    unsafe responses.ringIfNobodyReads()
+  }
+  /// Says how long the jobs took since the last report.
+  private func report(_ now: UInt64) {
+    let told = unsafe memory.ownWord(RegionLayout.busy + 8).pointee.load(ordering: .relaxed)
+    if unsafe jobs > told { unsafe cost = unsafe (now &- busySince) / (jobs - told) }
+    unsafe busyTime &+= now &- busySince
+    unsafe busySince = now
+    unsafe memory.ownWord(RegionLayout.busy).pointee.store(busyTime, ordering: .relaxed)
+    unsafe memory.ownWord(RegionLayout.busy + 8).pointee.store(jobs, ordering: .releasing)
+  }
+}
+
+/// A job that comes in parts: its main bytes first, then each segment when the decoder wants it.
+@safe private final class IncomingMessage: SegmentSource {
+  private let shape: MessageShape
+  private let read: (UnsafeMutableRawBufferPointer) -> Void
+  private var mainBytes: UnsafeMutableRawBufferPointer
+  private var nextSegment = 0
+  /// Segments that came before they were wanted.
+  private var early: [Int: UnsafeMutableRawBufferPointer] = unsafe [:]
+
+  init(shape: MessageShape, read: @escaping (UnsafeMutableRawBufferPointer) -> Void) {
+    self.shape = shape
+    unsafe self.read = unsafe read
+    unsafe mainBytes = .allocate(byteCount: max(shape.mainByteCount, 1), alignment: 16)
+  }
+  deinit {
+    unsafe mainBytes.deallocate()
+    for unsafe buffer in unsafe early.values { unsafe buffer.deallocate() }
+  }
+  func main() -> UnsafeRawBufferPointer {
+    let bytes = unsafe UnsafeMutableRawBufferPointer(rebasing: mainBytes[..<shape.mainByteCount])
+    unsafe read(bytes)
+    return UnsafeRawBufferPointer(bytes)
+  }
+  func byteCount(ofSegment index: Int) -> Int? { shape.segmentByteCounts.indices.contains(index) ? shape.segmentByteCounts[index] : nil }
+  func read(segment index: Int, into target: UnsafeMutableRawBufferPointer) throws {
+    while nextSegment < index { keep() }
+    if let buffer = unsafe early[index] {
+      unsafe target.copyMemory(from: UnsafeRawBufferPointer(buffer))
+    } else {
+      nextSegment = index + 1
+      unsafe read(target)
+    }
+  }
+  /// Reads what the decoder did not want, so that the next frame is the next job.
+  func skipRest() {
+    while nextSegment < shape.segmentByteCounts.count {
+      keep()
+      unsafe early.removeValue(forKey: nextSegment - 1)?.deallocate()
+    }
+  }
+  private func keep() {
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: shape.segmentByteCounts[nextSegment], alignment: 16)
+    unsafe read(buffer)
+    unsafe early[nextSegment] = unsafe buffer
+    nextSegment += 1
+  }
+}
