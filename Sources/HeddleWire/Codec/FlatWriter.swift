@@ -1,0 +1,372 @@
+/// Writes a message in one pass, as long as containers are used in LIFO order.
+///
+/// Open containers lie on a stack of frames. Writing to one closes those above it; closing puts a container's length into its head.
+/// Whatever this cannot express (a container that was closed is written to again, a key comes twice, an error was swallowed) only sets
+/// `isViolated`: the message is then encoded again by the tree, which is always right and slower. So nothing here has to undo anything.
+@safe
+final class FlatWriter {
+  /// A container that is open.
+  struct Frame {
+    /// Different for each container of all messages, so that a container which outlived its frame is recognised.
+    var serial: UInt64
+    /// Position of its tag.
+    var start: Int
+    var tag: WireTag
+    /// Elements so far, in an unkeyed container.
+    var count = 0
+    /// The numbers below 64 of the keys so far.
+    var keys: UInt64 = 0
+    /// The symbol of the last key.
+    var lastKey = 0
+    /// Position of the last value's tag.
+    var lastValue = 0
+  }
+
+  /// Names a container; valid while the frame at that depth has that serial.
+  struct Handle {
+    var depth: Int
+    var serial: UInt64
+    /// The handle of no container: every write to it is a violation.
+    static var dead: Handle { Handle(depth: 0, serial: 0) }
+  }
+
+  var buffer = WriteBuffer()
+  let symbols = SymbolTable()
+  private(set) var segments: [Segment] = []
+  /// SAFETY: `WireLimit.nesting` frames, of which the first `depth` are initialised; frames are plain values.
+  private let frames = UnsafeMutablePointer<Frame>.allocate(capacity: WireLimit.nesting)
+  /// How many containers are open.
+  private(set) var depth = 0
+  private var lastSerial: UInt64 = 0
+  /// Where a value was promised (to a super encoder) and may still be missing, or -1.
+  private var promised = -1
+  /// The numbers of 64 and more of keys so far, by frame, for those frames that had to be searched.
+  private var highKeys: [UInt64: Set<Int>] = [:]
+  private var openCalls = 0
+  private let blocks: BlockTypes
+
+  /// Whether containers were used in a way that only the tree can follow.
+  private(set) var isViolated = false
+  /// Whether an `encode` threw; if that error was swallowed, what it left behind is wrong.
+  private(set) var hasFailed = false
+  /// What is wrong with the value itself and could not be thrown where it was found.
+  private(set) var failure: EncodingError?
+
+  /// Ends a flat attempt early; never seen by a caller of the encoder.
+  struct Violation: Error {}
+
+  init(blocks: BlockTypes) {
+    self.blocks = blocks
+  }
+
+  deinit {
+    unsafe frames.deallocate()
+  }
+
+  /// Starts a message; its value goes to `WireLimit.header`.
+  func beginMessage() {
+    reset()
+    symbols.beginMessage()
+    buffer.append(fixed: UInt64(WireLimit.versionWord))
+  }
+
+  /// Closes everything and appends the key table.
+  func endMessage() {
+    finishValue(at: WireLimit.header, depth: 0)
+    buffer.patch(buffer.count, at: 4)
+    symbols.appendTable(to: &buffer)
+  }
+
+  /// Drops the content and what it refers to.
+  func reset() {
+    buffer.removeAll()
+    if !segments.isEmpty { segments.removeAll() }
+    if !highKeys.isEmpty { highKeys.removeAll() }
+    depth = 0
+    promised = -1
+    openCalls = 0
+    isViolated = false
+    hasFailed = false
+    failure = nil
+  }
+
+  /// Makes every container that is still held somewhere useless.
+  func retire() {
+    reset()
+    isViolated = true
+  }
+
+  /// Moves a finished message here.
+  func takeContent(of other: FlatWriter) {
+    swap(&buffer, &other.buffer)
+    swap(&segments, &other.segments)
+  }
+
+  @inline(__always)
+  func blockType<Value>(for type: Value.Type) -> (any BlockArray.Type)? {
+    blocks.type(for: type)
+  }
+
+  // MARK: Containers
+
+  /// Opens a container for the value at `start`, or finds the one that is open there.
+  ///
+  /// Asked twice for the same kind at the same place, as a subclass and its superclass do, it gives the same container.
+  @inline(__always)
+  func open(_ tag: WireTag, at start: Int, depth place: Int) -> Handle {
+    guard start == buffer.count, place == depth, !isViolated else { return reopen(tag, at: start, depth: place) }
+    guard depth < WireLimit.nesting else { return refuse(.nestedTooDeep(codingPath: codingPath(depth: depth) ?? [])) }
+    lastSerial &+= 1
+    unsafe (frames + depth).initialize(to: Frame(serial: lastSerial, start: start, tag: tag))
+    depth &+= 1
+    buffer.append(byte: tag.rawValue)
+    buffer.append(fixed: UInt32(0))
+    if tag == .unkeyed { buffer.append(fixed: UInt32(0)) }
+    return Handle(depth: depth &- 1, serial: lastSerial)
+  }
+
+  @inline(never)
+  private func reopen(_ tag: WireTag, at start: Int, depth place: Int) -> Handle {
+    // SAFETY: the frame is below `depth`.
+    if !isViolated, place < depth, unsafe frames[place].start == start, unsafe frames[place].tag == tag {
+      return Handle(depth: place, serial: unsafe frames[place].serial)
+    }
+    isViolated = true
+    return .dead
+  }
+
+  private func refuse(_ error: EncodingError) -> Handle {
+    failure = failure ?? error
+    isViolated = true
+    return .dead
+  }
+
+  /// Makes a container the innermost one.
+  @inline(__always)
+  func enter(_ handle: Handle) throws {
+    // SAFETY: a handle's depth is below the capacity, and the frame below `depth` where the first comparison holds.
+    if depth == handle.depth &+ 1, promised < 0, unsafe frames[handle.depth].serial == handle.serial { return }
+    try enterSlowly(handle)
+  }
+
+  @inline(never)
+  private func enterSlowly(_ handle: Handle) throws {
+    guard !isViolated, handle.depth < depth, unsafe frames[handle.depth].serial == handle.serial else {
+      isViolated = true
+      throw failure ?? Violation()
+    }
+    keepPromise()
+    close(to: handle.depth + 1)
+    promised = -1
+  }
+
+  /// Writes the empty container that a promised value becomes when nobody wrote it.
+  private func keepPromise() {
+    if promised == buffer.count { appendEmptyContainer() }
+    promised = -1
+  }
+
+  private func appendEmptyContainer() {
+    buffer.append(byte: WireTag.keyed.rawValue)
+    buffer.append(fixed: UInt32(0))
+  }
+
+  /// Closes containers until `target` are open.
+  @inline(__always)
+  private func close(to target: Int) {
+    while depth > target {
+      depth &-= 1
+      // SAFETY: the frame was below `depth`.
+      let frame = unsafe frames[depth]
+      if frame.tag == .keyed {
+        buffer.patch(buffer.count &- frame.start &- WireLimit.keyedHead, at: frame.start &+ 1)
+      } else if frame.tag == .unkeyed {
+        buffer.patch(buffer.count &- frame.start &- WireLimit.unkeyedHead, at: frame.start &+ 1)
+        buffer.patch(frame.count, at: frame.start &+ 5)
+      }
+    }
+  }
+
+  /// Starts an entry of a keyed container; the value follows.
+  @inline(__always)
+  func beginEntry(_ handle: Handle, _ symbol: Int) throws {
+    try enter(handle)
+    let number = symbols.number(of: symbol)
+    // SAFETY: `enter` made sure that the frame is open.
+    if number < 64 {
+      let bit = 1 as UInt64 &<< UInt64(truncatingIfNeeded: number)
+      guard unsafe frames[handle.depth].keys & bit == 0 else { return try violation() }
+      unsafe frames[handle.depth].keys |= bit
+    } else if isRepeated(symbol, number, in: handle) {
+      return try violation()
+    }
+    buffer.append(varint: UInt64(truncatingIfNeeded: number))
+    unsafe frames[handle.depth].lastKey = symbol
+    unsafe frames[handle.depth].lastValue = buffer.count
+  }
+
+  /// Starts an element of an unkeyed container; the value follows.
+  @inline(__always)
+  func beginElement(_ handle: Handle) throws {
+    try enter(handle)
+    // SAFETY: `enter` made sure that the frame is open.
+    guard unsafe frames[handle.depth].tag == .unkeyed else { return try violation() }
+    unsafe frames[handle.depth].count &+= 1
+    unsafe frames[handle.depth].lastValue = buffer.count
+  }
+
+  @inline(never)
+  private func violation() throws {
+    isViolated = true
+    throw Violation()
+  }
+
+  /// How many elements an unkeyed container has.
+  func count(of handle: Handle) -> Int {
+    guard handle.depth < depth, unsafe frames[handle.depth].serial == handle.serial else {
+      isViolated = true
+      return 0
+    }
+    return unsafe frames[handle.depth].count
+  }
+
+  /// Whether a container has this key already, where the key's number is too large for the frame's bits.
+  ///
+  /// Each symbol knows the frame that used it last. Serials rise, so an older frame than this one says no, this one says yes, and a newer
+  /// one (inside this one) hides the answer: then the entries so far are searched, and from then on kept as a set.
+  private func isRepeated(_ symbol: Int, _ number: Int, in handle: Handle) -> Bool {
+    let last = symbols.noteUse(of: symbol, by: handle.serial)
+    if highKeys[handle.serial] == nil {
+      if last == handle.serial { return true }
+      if last < handle.serial { return false }
+      highKeys[handle.serial] = writtenKeys(of: handle)
+    }
+    return highKeys[handle.serial]?.insert(number).inserted == false
+  }
+
+  private func writtenKeys(of handle: Handle) -> Set<Int> {
+    var numbers: Set<Int> = []
+    let bytes = unsafe WireBytes(buffer.bytes)
+    var position = unsafe frames[handle.depth].start + WireLimit.keyedHead
+    while position < bytes.count, let number = try? bytes.varint(at: &position), let next = try? bytes.end(ofValueAt: position) {
+      numbers.insert(Int(truncatingIfNeeded: number))
+      position = next
+    }
+    return numbers
+  }
+
+  // MARK: Values
+
+  /// Starts the value of a super encoder, which may be written later or never.
+  func promise() -> Int {
+    promised = buffer.count
+    return promised
+  }
+
+  /// Whether the value at `start` can be written now.
+  @inline(__always)
+  func claim(_ start: Int, depth place: Int) throws {
+    guard start == buffer.count, place == depth, !isViolated else { return try violation() }
+  }
+
+  /// Appends any value; a nested type that encodes nothing becomes an empty keyed container.
+  @inline(__always)
+  func append<Value: Encodable>(_ value: Value) throws {
+    if let block = blocks.type(for: Value.self) {
+      append(block: reinterpret(value, as: block))
+      return
+    }
+    let start = buffer.count
+    let place = depth
+    try call(value, at: start, depth: place)
+    finishValue(at: start, depth: place)
+  }
+
+  /// Lets a value encode itself at a place, where it may have written already.
+  @inline(__always)
+  func call<Value: Encodable>(_ value: Value, at start: Int, depth place: Int) throws {
+    guard openCalls < WireLimit.calls else {
+      hasFailed = true
+      throw EncodingError.nestedTooDeep(codingPath: codingPath(depth: place) ?? [])
+    }
+    openCalls &+= 1
+    do {
+      try value.encode(to: FlatEncoder(writer: self, start: start, depth: place))
+    } catch {
+      openCalls &-= 1
+      hasFailed = true
+      throw error
+    }
+    openCalls &-= 1
+  }
+
+  @inline(__always)
+  private func finishValue(at start: Int, depth place: Int) {
+    if promised >= 0 { keepPromise() }
+    close(to: place)
+    if buffer.count == start { appendEmptyContainer() }
+  }
+
+  /// Appends an array as one block, or keeps it as a segment where it is large.
+  func append<Block: BlockArray>(block array: Block) {
+    unsafe array.withBlock { bytes in
+      let isSegment = bytes.count >= WireLimit.segment
+      buffer.append(byte: (isSegment ? WireTag.segment : .block).rawValue)
+      buffer.append(byte: Block.kind.rawValue)
+      buffer.append(varint: UInt64(array.count))
+      if isSegment {
+        buffer.append(varint: UInt64(segments.count))
+        segments.append(unsafe Segment(owner: array, bytes: bytes))
+      } else {
+        unsafe buffer.append(contentsOf: bytes)
+      }
+    }
+  }
+
+  /// Makes an unkeyed container without elements into a block; it takes no more elements after that.
+  ///
+  /// - Returns: False where the container has elements, so that the caller appends one by one.
+  func replaceContainer(_ handle: Handle, by array: some BlockArray) throws -> Bool {
+    try enter(handle)
+    guard unsafe frames[handle.depth].tag == .unkeyed, unsafe frames[handle.depth].count == 0 else { return false }
+    unsafe frames[handle.depth].tag = .block
+    unsafe frames[handle.depth].count = array.count
+    buffer.truncate(to: unsafe frames[handle.depth].start)
+    append(block: array)
+    return true
+  }
+
+  // MARK: Where a value is
+
+  /// The path of what is written at a depth, nil where the frames no longer know.
+  func codingPath(depth place: Int) -> [any CodingKey]? {
+    guard place <= depth else { return nil }
+    return (0..<place).map { level in
+      let frame = unsafe frames[level]
+      return frame.tag == .keyed ? WireKey(stringValue: symbols.name(of: frame.lastKey)) : WireKey(index: frame.count - 1)
+    }
+  }
+
+  /// The path of a value, which only the tree can tell once others were written behind it.
+  func codingPath(ofValueAt start: Int, depth place: Int) -> [any CodingKey] {
+    guard place <= depth, !isViolated, place == 0 || isLast(start, at: place - 1), let path = codingPath(depth: place) else {
+      isViolated = true
+      return []
+    }
+    return path
+  }
+
+  private func isLast(_ start: Int, at level: Int) -> Bool {
+    // SAFETY: callers made sure that the frame is open.
+    unsafe frames[level].lastValue == start
+  }
+
+  /// The path of a container.
+  func codingPath(of handle: Handle) -> [any CodingKey] {
+    guard handle.depth < depth, !isViolated, unsafe frames[handle.depth].serial == handle.serial else {
+      isViolated = true
+      return []
+    }
+    return codingPath(depth: handle.depth) ?? []
+  }
+}

@@ -1,0 +1,41 @@
+/// Decodes messages of a `MessageEncoder`, one at a time.
+///
+/// Reusable, so that what it learned about types serves the next message. Not `Sendable`: one owner at a time.
+@safe
+package final class MessageDecoder {
+  private var reader = MessageReader()
+
+  /// Called with the memory of an array of 4 MiB or more before a segment is read into it, to ask for huge pages.
+  package var prepareLargeArray: ((UnsafeMutableRawBufferPointer) -> Void)?
+
+  package init() {}
+
+  /// Decodes the value of a message.
+  ///
+  /// - Parameters:
+  ///   - type: Any type that reads what was written.
+  ///   - bytes: The message, private memory that nobody writes until this returns. Their content is not trusted.
+  ///   - segments: Where the large arrays come from, nil for a message without.
+  /// - Throws: `DecodingError` for whatever is wrong with the bytes or does not fit the type; what the type's own `init(from:)` or the
+  ///   source throws.
+  package func decode<Value: Decodable>(
+    _ type: Value.Type, from bytes: UnsafeRawBufferPointer, segments: (any SegmentSource)?
+  ) throws -> Value {
+    defer { endMessage() }
+    let place: MessageReader.Place
+    do throws(ReadFailure) {
+      place = try unsafe reader.begin(WireBytes(bytes))
+    } catch {
+      throw reader.decodingError(error, type, codingPath: [])
+    }
+    reader.segments.source = segments
+    unsafe reader.segments.prepareLarge = prepareLargeArray
+    return try reader.value(type, at: place)
+  }
+
+  /// Forgets the message, and gives the reader away when a container is still held by somebody: it must not see a later message.
+  private func endMessage() {
+    reader.end()
+    if !isKnownUniquelyReferenced(&reader) { reader = MessageReader() }
+  }
+}

@@ -1,0 +1,75 @@
+/// Encodes one value at a time into a message that stands alone.
+///
+/// Reusable, so that buffers and what it learned about types serve the next message. Not `Sendable`: one owner at a time.
+package final class MessageEncoder {
+  private var writer: FlatWriter
+  private let blocks = BlockTypes()
+  /// Types whose containers are not used in LIFO order: a flat attempt is known to be in vain.
+  private var treeTypes: Set<ObjectIdentifier> = []
+
+  package init() {
+    writer = FlatWriter(blocks: blocks)
+  }
+
+  /// The message without its segments; valid until the next `encode` or `reset`.
+  package var bytes: UnsafeRawBufferPointer { unsafe writer.buffer.bytes }
+
+  /// The blocks of 64 KiB and more, kept by reference, in order of their numbers; valid until the next `encode` or `reset`.
+  package var segments: [Segment] { writer.segments }
+
+  /// Replaces the content by `value`.
+  ///
+  /// `encode(to:)` of the value may run twice; see README.md, "Flat and tree".
+  /// - Throws: `EncodingError`, and what the value's own `encode(to:)` throws. The content is empty then and the encoder usable.
+  package func encode<Value: Encodable>(_ value: Value) throws {
+    do {
+      try encodeFlatOrTree(value)
+      guard writer.buffer.count <= WireLimit.message else {
+        let description = "The value takes \(writer.buffer.count) bytes without its large arrays; a message holds \(WireLimit.message)."
+        throw EncodingError.invalidValue(value, .init(codingPath: [], debugDescription: description))
+      }
+    } catch {
+      dropStaleContainers()
+      writer.reset()
+      throw error
+    }
+    dropStaleContainers()
+  }
+
+  /// Drops the content, what it refers to, and a scratch buffer that grew past 1 MiB.
+  package func reset() {
+    writer.reset()
+  }
+
+  private func encodeFlatOrTree<Value: Encodable>(_ value: Value) throws {
+    if treeTypes.isEmpty || !treeTypes.contains(ObjectIdentifier(Value.self)) {
+      writer.beginMessage()
+      let flat = Result { try writer.append(value) }
+      if let failure = writer.failure { throw failure }
+      // An error that came out is the value's answer; one that was swallowed left half a value behind.
+      let isUsable = if case .failure = flat { !writer.isViolated } else { !writer.isViolated && !writer.hasFailed }
+      if isUsable {
+        try flat.get()
+        return writer.endMessage()
+      }
+    }
+    let context = TreeContext(blocks: blocks)
+    let root = try context.node(for: value, codingPath: [])
+    if let failure = context.failure { throw failure }
+    treeTypes.insert(ObjectIdentifier(Value.self))
+    dropStaleContainers()
+    writer.beginMessage()
+    try writer.append(root)
+    if let failure = writer.failure { throw failure }
+    writer.endMessage()
+  }
+
+  /// Gives the writer away when a container of the value is still held by somebody: a later write to it must not reach a later message.
+  private func dropStaleContainers() {
+    guard !isKnownUniquelyReferenced(&writer) else { return }
+    let stale = writer
+    writer = FlatWriter(blocks: blocks)
+    writer.takeContent(of: stale)
+    stale.retire()
+  }
+}

@@ -1,0 +1,291 @@
+/// Reads one message; what the containers of a decoder share.
+///
+/// Containers know positions and ask here. Nothing that a message says is believed: every read is checked against the message's end, every
+/// length against what surrounds it, and a container may outlive the message (then there are no bytes any more and reads throw).
+@safe
+final class MessageReader {
+  /// What is remembered about the innermost container at a depth; only hints, so a container that finds another one's trail starts again.
+  struct Trail {
+    /// Position of the container's tag.
+    var container = 0
+    /// Where the entry begins that is read next, when keys are read in written order.
+    var cursor = 0
+    /// Position of the value that was asked for last.
+    var child = 0
+    /// That value's key number, or index.
+    var step = 0
+  }
+
+  /// A place where a value is.
+  struct Place {
+    /// Position of the tag; 0 for a super that was never written, which reads as nil.
+    var position: UInt32
+    /// Where what surrounds the value ends; for position 0, which super it is.
+    var limit: UInt32
+    /// How many containers surround the value.
+    var depth: UInt32
+  }
+
+  private(set) var bytes = WireBytes.empty
+  private(set) var keys = KeyTable()
+  let segments = SegmentStore()
+  private let kinds = TravelKinds()
+  /// SAFETY: `WireLimit.nesting` trails, all initialised; containers are no deeper.
+  private let trails = UnsafeMutablePointer<Trail>.allocate(capacity: WireLimit.nesting)
+  /// How many trails were used since they were cleared.
+  private var usedTrails = 0
+  /// Entries by key number, of containers that are large and were read out of order; by position of the container.
+  private var indexes: [Int: [Int: Int]] = [:]
+  /// The supers that were asked for and are not there: the container and the key.
+  private var absent: [(container: Place, key: String)] = []
+  private var openCalls = 0
+  /// The tables met last, which messages of the same types have again.
+  private var knownKeys: ContiguousArray<KeyTable> = []
+  private var nextKnown = 0
+
+  /// How many tables are remembered. A worker runs few types of job at a time.
+  private static let knownLimit = 8
+  /// Largest table remembered. Unit: bytes.
+  private static let knownByteCount = 4_096
+  /// From how many entries on a keyed container that is read out of order gets an index.
+  static let indexThreshold = 16
+
+  init() {
+    unsafe trails.initialize(repeating: Trail(), count: WireLimit.nesting)
+  }
+
+  deinit {
+    unsafe trails.deallocate()
+  }
+
+  // MARK: Messages
+
+  /// Takes a message and returns the place of its value.
+  func begin(_ message: WireBytes) throws(ReadFailure) -> Place {
+    var position = 4
+    guard message.count <= WireLimit.message else { throw .corrupted("The message has \(message.count) bytes.") }
+    guard try message.byte(at: 0) == 0, try message.byte(at: 1) == WireLimit.version else {
+      throw .corrupted("The message does not begin with version \(WireLimit.version) of the format.")
+    }
+    let table = Int(try message.fixed(UInt32.self, at: &position))
+    guard table >= WireLimit.header, table <= message.count else { throw .corrupted("The key table is said to be at byte \(table).") }
+    try readKeys(message.slice(table..<message.count))
+    bytes = message.slice(0..<table)
+    return Place(position: UInt32(WireLimit.header), limit: UInt32(table), depth: 0)
+  }
+
+  /// Forgets the message.
+  func end() {
+    bytes = .empty
+    segments.removeAll()
+    for depth in 0..<usedTrails { unsafe trails[depth] = Trail() }
+    usedTrails = 0
+    if !indexes.isEmpty { indexes.removeAll() }
+    if !absent.isEmpty { absent.removeAll() }
+    openCalls = 0
+  }
+
+  private func readKeys(_ text: WireBytes) throws(ReadFailure) {
+    if keys.has(text: text) { return }
+    if let known = knownKeys.first(where: { table in table.has(text: text) }) {
+      keys = known
+      return
+    }
+    keys = try KeyTable(text)
+    guard text.count <= Self.knownByteCount else { return }
+    if knownKeys.count < Self.knownLimit {
+      knownKeys.append(keys)
+    } else {
+      knownKeys[nextKnown] = keys
+      nextKnown = (nextKnown + 1) % Self.knownLimit
+    }
+  }
+
+  // MARK: Hints
+
+  @inline(__always)
+  func trail(at depth: Int) -> Trail {
+    precondition(depth < WireLimit.nesting)
+    // SAFETY: all trails are initialised, here and below.
+    return unsafe trails[depth]
+  }
+
+  /// Where the entry begins that is read next in written order.
+  @inline(__always)
+  func cursor(of container: KeyedPlace) -> Int {
+    let trail = trail(at: Int(container.depth))
+    return trail.container == Int(container.position) ? trail.cursor : container.first
+  }
+
+  /// Says that the entry before `cursor` was read.
+  @inline(__always)
+  func advance(_ container: KeyedPlace, to cursor: Int) throws(ReadFailure) {
+    guard cursor <= Int(container.end) else { throw .truncated(cursor) }
+    noteTrail(Int(container.depth))
+    unsafe trails[Int(container.depth)].container = Int(container.position)
+    unsafe trails[Int(container.depth)].cursor = cursor
+  }
+
+  /// Says which value of a keyed container is read now.
+  @inline(__always)
+  func noteChild(_ value: Int, step: Int, in container: KeyedPlace) {
+    let cursor = cursor(of: container)
+    unsafe trails[Int(container.depth)] = Trail(container: Int(container.position), cursor: cursor, child: value, step: step)
+  }
+
+  /// Says which element of an unkeyed container is read now.
+  @inline(__always)
+  func noteElement(_ value: Int, index: Int, in container: UnkeyedPlace) {
+    precondition(container.depth < WireLimit.nesting)
+    unsafe trails[Int(container.depth)] = Trail(container: Int(container.position), cursor: 0, child: value, step: index)
+  }
+
+  @inline(__always)
+  func noteTrail(_ depth: Int) {
+    if depth >= usedTrails { usedTrails = depth + 1 }
+  }
+
+  func index(of container: KeyedPlace) -> [Int: Int]? {
+    indexes.isEmpty ? nil : indexes[Int(container.position)]
+  }
+
+  func setIndex(_ index: [Int: Int], of container: KeyedPlace) {
+    indexes[Int(container.position)] = index
+  }
+
+  /// Remembers a super that is not there, and gives it a place that reads as nil.
+  func addAbsent(key: String, in container: Place) -> Place {
+    absent.append((container, key))
+    return Place(position: 0, limit: UInt32(truncatingIfNeeded: absent.count - 1), depth: container.depth + 1)
+  }
+
+  func absentSuper(_ number: Int) -> (container: Place, key: String)? {
+    absent.indices.contains(number) ? absent[number] : nil
+  }
+
+  // MARK: Scalars
+
+  @inline(__always)
+  func tag(at position: Int) throws(ReadFailure) -> WireTag { try bytes.tag(at: position) }
+
+  @inline(__always)
+  func varint(at position: inout Int) throws(ReadFailure) -> UInt64 { try bytes.varint(at: &position) }
+
+  @inline(__always)
+  func fixed<Number: FixedWidthInteger & BitwiseCopyable>(_ type: Number.Type, at position: inout Int) throws(ReadFailure) -> Number {
+    try bytes.fixed(type, at: &position)
+  }
+
+  @inline(__always)
+  func text(at position: inout Int) throws(ReadFailure) -> String { try bytes.text(at: &position) }
+
+  @inline(__always)
+  func end(ofValueAt position: Int) throws(ReadFailure) -> Int { try bytes.end(ofValueAt: position) }
+
+  /// Reads any value.
+  func element(at position: inout Int) throws(ReadFailure) -> WireElement {
+    let tag = try tag(at: position)
+    var end = position + 1
+    let element: WireElement
+    switch tag {
+    case .null: element = .null
+    case .no, .yes: element = .bool(tag == .yes)
+    case .integer:
+      let zigzag = try varint(at: &end)
+      element = .integer(Int128(Int64(bitPattern: zigzag &>> 1) ^ -Int64(bitPattern: zigzag & 1)))
+    case .unsigned: element = .integer(Int128(try fixed(UInt64.self, at: &end)))
+    case .wide: element = .integer(try fixed(Int128.self, at: &end))
+    case .wideUnsigned:
+      let number = try fixed(UInt128.self, at: &end)
+      element = Int128(exactly: number).map(WireElement.integer) ?? .large(number)
+    case .float: element = .float(Float(bitPattern: try fixed(UInt32.self, at: &end)))
+    case .double: element = .double(Double(bitPattern: try fixed(UInt64.self, at: &end)))
+    case .string: element = .string(try text(at: &end))
+    case .keyed:
+      end = try self.end(ofValueAt: position)
+      element = .keyed
+    case .unkeyed, .block, .segment:
+      end = try self.end(ofValueAt: position)
+      element = .unkeyed
+    }
+    position = end
+    return element
+  }
+
+  func isNull(at position: Int) throws -> Bool {
+    do throws(ReadFailure) {
+      return try tag(at: position) == .null
+    } catch {
+      throw decodingError(error, Any?.self, codingPath: [])
+    }
+  }
+
+  // MARK: Values of any type
+
+  /// Reads a value of any type; `init(from:)` is called only where the type has no way of its own.
+  @inline(__always)
+  func value<Value: Decodable>(_ type: Value.Type, at place: Place) throws -> Value {
+    switch kinds.kind(of: type) {
+    case .ordinary: return try call(type, at: place)
+    case .scalar(let scalar): return try scalarValue(type, as: scalar, at: place)
+    case .block(let block): return try blockValue(type, as: block, at: place) ?? call(type, at: place)
+    }
+  }
+
+  @inline(__always)
+  private func call<Value: Decodable>(_ type: Value.Type, at place: Place) throws -> Value {
+    try counted(codingPath: codingPath(of: place)) { try Value(from: WireDecoder(reader: self, place: place)) }
+  }
+
+  /// Bounds how many `init(from:)` are open.
+  @inline(__always)
+  func counted<Value>(codingPath: @autoclosure () -> [any CodingKey], _ body: () throws -> Value) throws -> Value {
+    guard openCalls < WireLimit.calls else { throw nestedTooDeep(codingPath: codingPath()) }
+    openCalls &+= 1
+    defer { openCalls &-= 1 }
+    return try body()
+  }
+
+  private func scalarValue<Value>(_ type: Value.Type, as scalar: any WireScalar.Type, at place: Place) throws -> Value {
+    func opened<Scalar: WireScalar>(_ type: Scalar.Type) throws -> Value {
+      precondition(Scalar.self == Value.self)
+      var position = Int(place.position)
+      do {
+        let value = try Scalar.read(from: self, at: &position)
+        // SAFETY: the two types are the same one.
+        return unsafe unsafeBitCast(value, to: Value.self)
+      } catch {
+        throw decodingError(error, type, codingPath: codingPath(of: place))
+      }
+    }
+    return try opened(scalar)
+  }
+
+  /// Reads a block into an array; nil where the value is anything else, such as elements written one by one or of another kind.
+  private func blockValue<Value>(_ type: Value.Type, as block: any BlockArray.Type, at place: Place) throws -> Value? {
+    func opened<Block: BlockArray>(_ type: Block.Type) throws -> Value? {
+      precondition(Block.self == Value.self)
+      let position = Int(place.position)
+      do {
+        let tag = try tag(at: position)
+        guard tag == .block || tag == .segment else { return nil }
+        let head = try bytes.blockHead(at: position)
+        guard head.kind == Block.kind else { return nil }
+        guard head.end <= Int(place.limit) else { throw ReadFailure.truncated(position) }
+        let array: Block
+        switch head.place {
+        case .inline(let start):
+          let elements = bytes.slice(start..<start + head.byteCount)
+          array = try unsafe Block.make(count: head.count) { destination in unsafe elements.copy(to: destination) }
+        case .segment(let segment):
+          array = try segments.array(type, segment: segment, head: head, at: position)
+        }
+        // SAFETY: the two types are the same one.
+        return unsafe unsafeBitCast(array, to: Value.self)
+      } catch let failure as ReadFailure {
+        throw decodingError(failure, type, codingPath: codingPath(of: place))
+      }
+    }
+    return try opened(block)
+  }
+}

@@ -1,0 +1,147 @@
+/// The encoder's keys: a symbol for each key string that it has met, and the number that a symbol has in the message being written.
+///
+/// Symbols outlive a message so that the usual key costs two loads and no hash; numbers are given anew in each message, in order of first
+/// use, because a message must stand alone. Keys without bound (those of dictionaries) pass through here too, so a table that grew past
+/// its limits is emptied before the next message.
+final class SymbolTable {
+  private struct Symbol {
+    let name: String
+    /// Where the table's entry for this key lies in `text`.
+    let text: Range<Int>
+    /// The message that `number` belongs to.
+    var message: UInt64 = 0
+    var number = 0
+    /// Serial of the frame that wrote this key last; see `FlatWriter.isRepeated(_:in:)`.
+    var frame: UInt64 = 0
+  }
+
+  /// Most symbols kept between messages. A program has this many keys in its types seldom; a dictionary has them soon.
+  private static let symbolLimit = 1_024
+  /// Most text kept between messages. Unit: bytes.
+  private static let textLimit = 65_536
+
+  private var symbols: ContiguousArray<Symbol> = []
+  private var indexes: [String: Int] = [:]
+  private var text = WriteBuffer()
+  private var message: UInt64 = 0
+  /// The symbols of this message; a symbol's number is its place.
+  private var used: ContiguousArray<Int> = []
+  private let memos = TypeTable<KeyMemo>()
+
+  /// Forgets the numbers of the last message, and the symbols where they became many.
+  func beginMessage() {
+    message &+= 1
+    used.removeAll(keepingCapacity: used.count <= Self.symbolLimit)
+    guard symbols.count > Self.symbolLimit || text.count > Self.textLimit else { return }
+    symbols.removeAll()
+    indexes.removeAll()
+    text.removeAll()
+    memos.removeAll()
+  }
+
+  @inline(__always)
+  func memo(for type: (some CodingKey).Type) -> KeyMemo {
+    memos.value(for: type) { KeyMemo(for: type) }
+  }
+
+  func symbol(named name: String) -> Int {
+    if let known = indexes[name] { return known }
+    let start = text.count
+    text.append(utf8: name)
+    symbols.append(Symbol(name: name, text: start..<text.count))
+    indexes[name] = symbols.count - 1
+    return symbols.count - 1
+  }
+
+  func name(of symbol: Int) -> String {
+    symbols[symbol].name
+  }
+
+  /// The number of a symbol in this message, the next free one at its first use.
+  @inline(__always)
+  func number(of symbol: Int) -> Int {
+    let known = symbols[symbol].message == message
+    if known { return symbols[symbol].number }
+    symbols[symbol].message = message
+    symbols[symbol].number = used.count
+    symbols[symbol].frame = 0
+    used.append(symbol)
+    return used.count - 1
+  }
+
+  /// The name that has this number in this message.
+  func name(numbered number: Int) -> String {
+    symbols[used[number]].name
+  }
+
+  /// Notes that a frame writes this key now, and returns the serial of the frame that did so last, 0 where none did in this message.
+  func noteUse(of symbol: Int, by frame: UInt64) -> UInt64 {
+    let previous = symbols[symbol].frame
+    symbols[symbol].frame = frame
+    return previous
+  }
+
+  /// Appends how many keys the message has and their strings, in order of their numbers.
+  func appendTable(to buffer: inout WriteBuffer) {
+    buffer.append(varint: UInt64(used.count))
+    for symbol in used {
+      let range = symbols[symbol].text
+      // SAFETY: the range was written by `symbol(named:)`, and `text` only grows until it is emptied together with the symbols.
+      unsafe buffer.append(contentsOf: UnsafeRawBufferPointer(rebasing: text.bytes[range]))
+    }
+  }
+}
+
+/// Which symbols the keys of one `CodingKey` type have.
+///
+/// A synthesized key type without payload is one byte or none, and that byte names the case: the look-up is one load. Any other type is
+/// expected to bring its keys in the order of last time, so that the look-up is one comparison.
+final class KeyMemo {
+  /// Whether the type's values are one byte at most, without references.
+  let isByte: Bool
+  /// For byte keys: the symbol by byte, -1 where not known yet.
+  private var byteSymbols: ContiguousArray<Int>
+  /// For other keys: names and symbols in order of first use, `sequenceLimit` at most.
+  private var sequence: ContiguousArray<(name: String, symbol: Int)> = []
+
+  /// Longest sequence remembered. Types with more keys than this are dictionaries, whose order changes anyway.
+  private static let sequenceLimit = 64
+
+  init<Key: CodingKey>(for type: Key.Type) {
+    // Equal bytes of such a value mean the same key, because it can refer to nothing else.
+    isByte = MemoryLayout<Key>.size <= 1 && _isPOD(type)
+    byteSymbols = isByte ? ContiguousArray(repeating: -1, count: 256) : []
+  }
+
+  /// The symbol of a key.
+  /// - Parameter cursor: Where in the sequence the caller's container is; start at 0.
+  @inline(__always)
+  func symbol<Key: CodingKey>(of key: Key, at cursor: inout Int, in symbols: SymbolTable) -> Int {
+    guard isByte else { return symbol(named: key.stringValue, at: &cursor, in: symbols) }
+    let byte = byteValue(of: key)
+    let known = byteSymbols[byte]
+    if known >= 0 { return known }
+    let symbol = symbols.symbol(named: key.stringValue)
+    byteSymbols[byte] = symbol
+    return symbol
+  }
+
+  private func symbol(named name: String, at cursor: inout Int, in symbols: SymbolTable) -> Int {
+    if cursor < sequence.count, sequence[cursor].name == name {
+      cursor += 1
+      return sequence[cursor - 1].symbol
+    }
+    let symbol = symbols.symbol(named: name)
+    if cursor == sequence.count, cursor < Self.sequenceLimit {
+      sequence.append((name, symbol))
+      cursor += 1
+    }
+    return symbol
+  }
+}
+
+/// The only byte of a value whose type has one at most.
+@inline(__always)
+func byteValue<Value>(of value: Value) -> Int {
+  unsafe withUnsafeBytes(of: value) { bytes in unsafe bytes.isEmpty ? 0 : Int(bytes[0]) }
+}

@@ -1,0 +1,174 @@
+/// A keyed container of a message: keys are found in any order, those in written order at once.
+struct WireKeyedDecodingContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
+  private let reader: MessageReader
+  private let container: MessageReader.KeyedPlace
+  private let numbers: KeyNumbers
+  private let table: KeyTable
+
+  init(reader: MessageReader, container: MessageReader.KeyedPlace) {
+    self.reader = reader
+    self.container = container
+    table = reader.keys
+    numbers = table.memo(for: Key.self)
+  }
+
+  var codingPath: [any CodingKey] { reader.codingPath(of: containerPlace) }
+
+  /// Keys that `Key` has no case for are left out, as everywhere.
+  var allKeys: [Key] {
+    var keys: [Key] = []
+    // Entries that cannot be read are an error to whoever reads them; this property cannot throw.
+    try? reader.forEachEntry(of: container) { (number, _) throws(ReadFailure) in
+      if let key = Key(stringValue: try table.name(of: number)) { keys.append(key) }
+    }
+    return keys
+  }
+
+  func contains(_ key: Key) -> Bool { (try? find(key)) ?? nil != nil }
+
+  func decodeNil(forKey key: Key) throws -> Bool {
+    try reader.isNull(at: try require(key))
+  }
+
+  func decode(_ type: Bool.Type, forKey key: Key) throws -> Bool { try read(type, key) }
+  func decode(_ type: String.Type, forKey key: Key) throws -> String { try read(type, key) }
+  func decode(_ type: Double.Type, forKey key: Key) throws -> Double { try read(type, key) }
+  func decode(_ type: Float.Type, forKey key: Key) throws -> Float { try read(type, key) }
+  func decode(_ type: Int.Type, forKey key: Key) throws -> Int { try read(type, key) }
+  func decode(_ type: Int8.Type, forKey key: Key) throws -> Int8 { try read(type, key) }
+  func decode(_ type: Int16.Type, forKey key: Key) throws -> Int16 { try read(type, key) }
+  func decode(_ type: Int32.Type, forKey key: Key) throws -> Int32 { try read(type, key) }
+  func decode(_ type: Int64.Type, forKey key: Key) throws -> Int64 { try read(type, key) }
+  func decode(_ type: Int128.Type, forKey key: Key) throws -> Int128 { try read(type, key) }
+  func decode(_ type: UInt.Type, forKey key: Key) throws -> UInt { try read(type, key) }
+  func decode(_ type: UInt8.Type, forKey key: Key) throws -> UInt8 { try read(type, key) }
+  func decode(_ type: UInt16.Type, forKey key: Key) throws -> UInt16 { try read(type, key) }
+  func decode(_ type: UInt32.Type, forKey key: Key) throws -> UInt32 { try read(type, key) }
+  func decode(_ type: UInt64.Type, forKey key: Key) throws -> UInt64 { try read(type, key) }
+  func decode(_ type: UInt128.Type, forKey key: Key) throws -> UInt128 { try read(type, key) }
+
+  func decode<Value: Decodable>(_ type: Value.Type, forKey key: Key) throws -> Value {
+    try decode(type, at: try require(key))
+  }
+
+  func decodeIfPresent(_ type: Bool.Type, forKey key: Key) throws -> Bool? { try readIfPresent(type, key) }
+  func decodeIfPresent(_ type: String.Type, forKey key: Key) throws -> String? { try readIfPresent(type, key) }
+  func decodeIfPresent(_ type: Double.Type, forKey key: Key) throws -> Double? { try readIfPresent(type, key) }
+  func decodeIfPresent(_ type: Float.Type, forKey key: Key) throws -> Float? { try readIfPresent(type, key) }
+  func decodeIfPresent(_ type: Int.Type, forKey key: Key) throws -> Int? { try readIfPresent(type, key) }
+  func decodeIfPresent(_ type: Int8.Type, forKey key: Key) throws -> Int8? { try readIfPresent(type, key) }
+  func decodeIfPresent(_ type: Int16.Type, forKey key: Key) throws -> Int16? { try readIfPresent(type, key) }
+  func decodeIfPresent(_ type: Int32.Type, forKey key: Key) throws -> Int32? { try readIfPresent(type, key) }
+  func decodeIfPresent(_ type: Int64.Type, forKey key: Key) throws -> Int64? { try readIfPresent(type, key) }
+  func decodeIfPresent(_ type: Int128.Type, forKey key: Key) throws -> Int128? { try readIfPresent(type, key) }
+  func decodeIfPresent(_ type: UInt.Type, forKey key: Key) throws -> UInt? { try readIfPresent(type, key) }
+  func decodeIfPresent(_ type: UInt8.Type, forKey key: Key) throws -> UInt8? { try readIfPresent(type, key) }
+  func decodeIfPresent(_ type: UInt16.Type, forKey key: Key) throws -> UInt16? { try readIfPresent(type, key) }
+  func decodeIfPresent(_ type: UInt32.Type, forKey key: Key) throws -> UInt32? { try readIfPresent(type, key) }
+  func decodeIfPresent(_ type: UInt64.Type, forKey key: Key) throws -> UInt64? { try readIfPresent(type, key) }
+  func decodeIfPresent(_ type: UInt128.Type, forKey key: Key) throws -> UInt128? { try readIfPresent(type, key) }
+
+  func decodeIfPresent<Value: Decodable>(_ type: Value.Type, forKey key: Key) throws -> Value? {
+    guard let position = try present(key) else { return nil }
+    return try decode(type, at: position)
+  }
+
+  func nestedContainer<NestedKey: CodingKey>(
+    keyedBy type: NestedKey.Type, forKey key: Key
+  ) throws -> KeyedDecodingContainer<NestedKey> {
+    try nestedDecoder(at: try require(key)).container(keyedBy: type)
+  }
+
+  func nestedUnkeyedContainer(forKey key: Key) throws -> any UnkeyedDecodingContainer {
+    try nestedDecoder(at: try require(key)).unkeyedContainer()
+  }
+
+  func superDecoder() throws -> any Decoder { try superDecoder(under: WireKey.superKey) }
+
+  func superDecoder(forKey key: Key) throws -> any Decoder { try superDecoder(under: key) }
+
+  // MARK: Look-up
+
+  private var containerPlace: MessageReader.Place {
+    MessageReader.Place(position: container.position, limit: container.end, depth: container.depth)
+  }
+
+  @inline(__always)
+  private func find(_ key: Key) throws(ReadFailure) -> Int? {
+    if numbers.isByte { return try reader.find(numbers.number(of: key, in: table), in: container) }
+    return try reader.find(named: key.stringValue, in: container)
+  }
+
+  /// The position of a key's value, nil where it is nil or missing.
+  @inline(__always)
+  private func present(_ key: Key) throws -> Int? {
+    do throws(ReadFailure) {
+      guard let position = try find(key), try reader.tag(at: position) != .null else { return nil }
+      return position
+    } catch {
+      throw reader.decodingError(error, Any.self, codingPath: codingPath + [key])
+    }
+  }
+
+  @inline(__always)
+  private func require(_ key: Key) throws -> Int {
+    do throws(ReadFailure) {
+      if let position = try find(key) { return position }
+    } catch {
+      throw reader.decodingError(error, Any.self, codingPath: codingPath + [key])
+    }
+    throw DecodingError.keyNotFound(
+      key, .init(codingPath: codingPath, debugDescription: "No value is associated with the key \"\(key.stringValue)\"."))
+  }
+
+  // MARK: Values
+
+  @inline(__always)
+  private func read<Scalar: WireScalar>(_ type: Scalar.Type, _ key: Key) throws -> Scalar {
+    try read(type, at: try require(key))
+  }
+
+  @inline(__always)
+  private func readIfPresent<Scalar: WireScalar>(_ type: Scalar.Type, _ key: Key) throws -> Scalar? {
+    guard let position = try present(key) else { return nil }
+    return try read(type, at: position)
+  }
+
+  @inline(__always)
+  private func read<Scalar: WireScalar>(_ type: Scalar.Type, at start: Int) throws -> Scalar {
+    var position = start
+    do throws(ReadFailure) {
+      let value = try Scalar.read(from: reader, at: &position)
+      try reader.advance(container, to: position)
+      return value
+    } catch {
+      throw reader.decodingError(error, type, codingPath: reader.codingPath(of: container.place(ofValueAt: start)))
+    }
+  }
+
+  @inline(__always)
+  private func decode<Value: Decodable>(_ type: Value.Type, at position: Int) throws -> Value {
+    let value = try reader.value(type, at: container.place(ofValueAt: position))
+    do throws(ReadFailure) {
+      try reader.advance(container, to: try reader.end(ofValueAt: position))
+    } catch {
+      throw reader.decodingError(error, type, codingPath: reader.codingPath(of: container.place(ofValueAt: position)))
+    }
+    return value
+  }
+
+  private func nestedDecoder(at position: Int) -> WireDecoder {
+    let end = try? reader.end(ofValueAt: position)
+    if let end { try? reader.advance(container, to: end) }
+    return WireDecoder(reader: reader, place: container.place(ofValueAt: position))
+  }
+
+  private func superDecoder(under key: any CodingKey) throws -> any Decoder {
+    do throws(ReadFailure) {
+      if let position = try reader.find(named: key.stringValue, in: container) { return nestedDecoder(at: position) }
+    } catch {
+      throw reader.decodingError(error, Any.self, codingPath: codingPath + [key])
+    }
+    return WireDecoder(reader: reader, place: reader.addAbsent(key: key.stringValue, in: containerPlace))
+  }
+}

@@ -1,0 +1,220 @@
+/// An unkeyed container of a message: elements that were written one by one, or a block looked at element by element.
+///
+/// A value type, so that a copy reads on independently. A wrong type throws and leaves the position.
+struct WireUnkeyedDecodingContainer: UnkeyedDecodingContainer {
+  private enum Elements {
+    /// Values with tags.
+    case tagged(MessageReader.UnkeyedPlace)
+    /// A block within the message; the position of its first element.
+    case inline(BlockKind, start: Int)
+    /// A block within a segment, and what keeps that alive.
+    case segment(BlockKind, WireBytes, owner: any Sendable)
+  }
+
+  private let reader: MessageReader
+  private let place: MessageReader.Place
+  private let elements: Elements
+  private let elementCount: Int
+  /// Where the next element's tag is, for elements with tags.
+  private var position: Int
+  private(set) var currentIndex = 0
+
+  /// - Throws: `ReadFailure` where the value is no array, and what the source of segments throws.
+  init(reader: MessageReader, place: MessageReader.Place) throws {
+    self.reader = reader
+    self.place = place
+    position = Int(place.position) + WireLimit.unkeyedHead
+    let tag = try reader.tag(at: Int(place.position))
+    guard tag == .block || tag == .segment else {
+      let container = try reader.openUnkeyed(at: place)
+      elements = .tagged(container)
+      elementCount = container.count
+      return
+    }
+    let head = try reader.bytes.blockHead(at: Int(place.position))
+    guard head.end <= Int(place.limit) else { throw ReadFailure.truncated(Int(place.position)) }
+    elementCount = head.count
+    switch head.place {
+    case .inline(let start): elements = .inline(head.kind, start: start)
+    case .segment(let segment):
+      let (bytes, owner) = try reader.segments.bytes(segment: segment, head: head, at: Int(place.position))
+      elements = .segment(head.kind, bytes, owner: owner)
+    }
+  }
+
+  var codingPath: [any CodingKey] { reader.codingPath(of: place) }
+  var count: Int? { elementCount }
+  var isAtEnd: Bool { currentIndex >= elementCount }
+
+  mutating func decodeNil() throws -> Bool {
+    try checkNotAtEnd(Any?.self)
+    guard case .tagged = elements else { return false }
+    guard try reader.isNull(at: position) else { return false }
+    position += 1
+    currentIndex += 1
+    return true
+  }
+
+  mutating func decode(_ type: Bool.Type) throws -> Bool { try read(type) }
+  mutating func decode(_ type: String.Type) throws -> String { try read(type) }
+  mutating func decode(_ type: Double.Type) throws -> Double { try read(type) }
+  mutating func decode(_ type: Float.Type) throws -> Float { try read(type) }
+  mutating func decode(_ type: Int.Type) throws -> Int { try read(type) }
+  mutating func decode(_ type: Int8.Type) throws -> Int8 { try read(type) }
+  mutating func decode(_ type: Int16.Type) throws -> Int16 { try read(type) }
+  mutating func decode(_ type: Int32.Type) throws -> Int32 { try read(type) }
+  mutating func decode(_ type: Int64.Type) throws -> Int64 { try read(type) }
+  mutating func decode(_ type: Int128.Type) throws -> Int128 { try read(type) }
+  mutating func decode(_ type: UInt.Type) throws -> UInt { try read(type) }
+  mutating func decode(_ type: UInt16.Type) throws -> UInt16 { try read(type) }
+  mutating func decode(_ type: UInt32.Type) throws -> UInt32 { try read(type) }
+  mutating func decode(_ type: UInt64.Type) throws -> UInt64 { try read(type) }
+  mutating func decode(_ type: UInt128.Type) throws -> UInt128 { try read(type) }
+
+  /// Foundation's Data reads itself through this, byte by byte.
+  mutating func decode(_ type: UInt8.Type) throws -> UInt8 {
+    if case .inline(.uint8, let start) = elements, currentIndex < elementCount, let byte = try? reader.bytes.byte(at: start &+ currentIndex) {
+      currentIndex &+= 1
+      return byte
+    }
+    if case .segment(.uint8, let bytes, _) = elements, currentIndex < elementCount, let byte = try? bytes.byte(at: currentIndex) {
+      currentIndex &+= 1
+      return byte
+    }
+    return try read(type)
+  }
+
+  mutating func decode<Value: Decodable>(_ type: Value.Type) throws -> Value {
+    try checkNotAtEnd(type)
+    guard case .tagged(let container) = elements else {
+      let value = try ElementDecoder(reader: reader, element: try blockElement(type), array: place, index: currentIndex).value(type)
+      currentIndex += 1
+      return value
+    }
+    reader.noteElement(position, index: currentIndex, in: container)
+    let value = try reader.value(type, at: elementPlace(container))
+    try pass(container, type)
+    return value
+  }
+
+  mutating func nestedContainer<NestedKey: CodingKey>(keyedBy type: NestedKey.Type) throws -> KeyedDecodingContainer<NestedKey> {
+    try checkNotAtEnd(KeyedDecodingContainer<NestedKey>.self)
+    let nested = try nextDecoder().container(keyedBy: type)
+    try passNested()
+    return nested
+  }
+
+  mutating func nestedUnkeyedContainer() throws -> any UnkeyedDecodingContainer {
+    try checkNotAtEnd([Any].self)
+    let nested = try nextDecoder().unkeyedContainer()
+    try passNested()
+    return nested
+  }
+
+  mutating func superDecoder() throws -> any Decoder {
+    try checkNotAtEnd((any Decoder).self)
+    let decoder = try nextDecoder()
+    try passNested()
+    return decoder
+  }
+
+  // MARK: Elements
+
+  private mutating func read<Scalar: WireScalar>(_ type: Scalar.Type) throws -> Scalar {
+    try checkNotAtEnd(type)
+    do throws(ReadFailure) {
+      guard case .tagged(let container) = elements else {
+        let value = try Scalar.convert(try rawElement())
+        currentIndex &+= 1
+        return value
+      }
+      var end = position
+      let value = try Scalar.read(from: reader, at: &end)
+      guard end <= Int(container.end) else { throw .truncated(position) }
+      position = end
+      currentIndex &+= 1
+      return value
+    } catch {
+      throw reader.decodingError(error, type, codingPath: codingPath + [WireKey(index: currentIndex)])
+    }
+  }
+
+  private func checkNotAtEnd(_ type: Any.Type) throws {
+    guard isAtEnd else { return }
+    throw DecodingError.valueNotFound(
+      type,
+      .init(codingPath: codingPath + [WireKey(index: currentIndex)], debugDescription: "The array has no element \(currentIndex)."))
+  }
+
+  private func elementPlace(_ container: MessageReader.UnkeyedPlace) -> MessageReader.Place {
+    MessageReader.Place(position: UInt32(truncatingIfNeeded: position), limit: container.end, depth: container.depth + 1)
+  }
+
+  private func nextDecoder() throws -> any Decoder {
+    guard case .tagged(let container) = elements else {
+      return ElementDecoder(reader: reader, element: try blockElement(Any.self), array: place, index: currentIndex)
+    }
+    reader.noteElement(position, index: currentIndex, in: container)
+    return WireDecoder(reader: reader, place: elementPlace(container))
+  }
+
+  private mutating func passNested() throws {
+    guard case .tagged(let container) = elements else { return currentIndex += 1 }
+    try pass(container, Any.self)
+  }
+
+  /// Moves behind an element that was read.
+  private mutating func pass(_ container: MessageReader.UnkeyedPlace, _ type: Any.Type) throws {
+    do throws(ReadFailure) {
+      let end = try reader.end(ofValueAt: position)
+      guard end <= Int(container.end) else { throw .truncated(position) }
+      position = end
+      currentIndex &+= 1
+    } catch {
+      throw reader.decodingError(error, type, codingPath: codingPath + [WireKey(index: currentIndex)])
+    }
+  }
+
+  private func blockElement(_ type: Any.Type) throws -> WireElement {
+    do throws(ReadFailure) {
+      return try rawElement()
+    } catch {
+      throw reader.decodingError(error, type, codingPath: codingPath + [WireKey(index: currentIndex)])
+    }
+  }
+
+  /// The element of a block at the current index.
+  private func rawElement() throws(ReadFailure) -> WireElement {
+    switch elements {
+    case .tagged: throw .corrupted("The array is no block.")
+    case .inline(let kind, let start): try reader.bytes.blockElement(kind, at: start + currentIndex * kind.stride)
+    case .segment(let kind, let bytes, _): try bytes.blockElement(kind, at: currentIndex * kind.stride)
+    }
+  }
+}
+
+extension WireBytes {
+  /// One element of a block.
+  func blockElement(_ kind: BlockKind, at start: Int) throws(ReadFailure) -> WireElement {
+    var position = start
+    return switch kind {
+    case .int8: .integer(Int128(try fixed(Int8.self, at: &position)))
+    case .uint8: .integer(Int128(try fixed(UInt8.self, at: &position)))
+    case .int16: .integer(Int128(try fixed(Int16.self, at: &position)))
+    case .uint16: .integer(Int128(try fixed(UInt16.self, at: &position)))
+    case .int32: .integer(Int128(try fixed(Int32.self, at: &position)))
+    case .uint32: .integer(Int128(try fixed(UInt32.self, at: &position)))
+    case .int64: .integer(Int128(try fixed(Int64.self, at: &position)))
+    case .uint64: .integer(Int128(try fixed(UInt64.self, at: &position)))
+    case .float: .float(Float(bitPattern: try fixed(UInt32.self, at: &position)))
+    case .double: .double(Double(bitPattern: try fixed(UInt64.self, at: &position)))
+    case .bool: .bool(try blockBool(at: position))
+    }
+  }
+
+  private func blockBool(at position: Int) throws(ReadFailure) -> Bool {
+    let byte = try byte(at: position)
+    guard byte <= 1 else { throw .corrupted("A Bool in an array is \(byte) instead of 0 or 1.") }
+    return byte == 1
+  }
+}
