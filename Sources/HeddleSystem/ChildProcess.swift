@@ -7,17 +7,17 @@ import CHeddle
 #endif
 
 /// A child process of ours and its group; waited for exactly once. Nobody else's child is ever waited for.
-package final class ChildProcess: Sendable {
+public final class ChildProcess: Sendable {
   /// Its identifier, which is its group's too.
-  package let pid: Int32
+  public let pid: Int32
   /// Polls readable once the process has ended.
-  package let ended: Descriptor
+  public let ended: Descriptor
 
   /// Starts a process that leads its own group.
   ///
   /// - Parameters:
   ///   - descriptors: descriptor i of the child is `descriptors[i]` here; -1 is /dev/null. All others are closed.
-  package init(path: String, arguments: [String], environment: [String], descriptors: [Int32]) throws(SystemError) {
+  public init(path: String, arguments: [String], environment: [String], descriptors: [Int32]) throws(SystemError) {
     var pid: pid_t = 0
     let code = unsafe withCStrings(arguments) { arguments in
       unsafe withCStrings(environment) { environment in
@@ -44,12 +44,12 @@ package final class ChildProcess: Sendable {
   }
 
   /// SIGTERM to the process and to all that it started in its group.
-  package func terminateGroup() { kill(-pid, SIGTERM) }
+  public func terminateGroup() { kill(-pid, SIGTERM) }
   /// SIGKILL to the same.
-  package func killGroup() { kill(-pid, SIGKILL) }
+  public func killGroup() { kill(-pid, SIGKILL) }
 
   /// Takes the ended process off the kernel's table, after the rest of its group was killed. Blocks until it has ended.
-  package func reap() -> End {
+  public func reap() -> End {
     var status: Int32 = 0
     var usage = rusage()
     var result: pid_t
@@ -65,20 +65,20 @@ package final class ChildProcess: Sendable {
       peakMemory: Int(usage.ru_maxrss) * 1024, processorTime: time)
   }
 
-  package struct End: Sendable {
+  public struct End: Sendable {
     /// nil: somebody else in this process waited for our child, so the kernel forgot how it ended.
-    package var exit: Exit?
+    public var exit: Exit?
     /// Bytes.
-    package var peakMemory: Int?
-    package var processorTime: Duration
+    public var peakMemory: Int?
+    public var processorTime: Duration
   }
-  package enum Exit: Sendable, Hashable {
+  public enum Exit: Sendable, Hashable {
     case code(Int32)
     case signal(Int32)
   }
 
   /// This process's environment, as `NAME=value`.
-  package static var environment: [String] {
+  public static var environment: [String] {
     var result: [String] = []
     var next = unsafe heddle_environment()
     while let entry = unsafe next?.pointee {

@@ -7,54 +7,54 @@ import CHeddle
 #endif
 
 /// A file descriptor with an owner: closed exactly once.
-@frozen package struct Descriptor: ~Copyable, Sendable {
-  package let number: Int32
+@frozen public struct Descriptor: ~Copyable, Sendable {
+  public let number: Int32
 
   /// Takes over `number`, which nobody else may close.
-  package init(owning number: Int32) { self.number = number }
+  public init(owning number: Int32) { self.number = number }
   deinit { close(number) }
 
   /// Gives the number away; the caller closes it.
-  package consuming func release() -> Int32 {
+  public consuming func release() -> Int32 {
     let number = self.number
     discard self
     return number
   }
   /// A connected pair of stream sockets.
-  package static func socketPair() throws(SystemError) -> Pair {
+  public static func socketPair() throws(SystemError) -> Pair {
     var fds: [Int32] = [-1, -1]
     guard unsafe heddle_socket_pair(&fds) == 0 else { throw SystemError("make a socket pair") }
     return Pair(first: Descriptor(owning: fds[0]), second: Descriptor(owning: fds[1]))
   }
   /// A pipe: `first` is read and does not block, `second` is written.
-  package static func pipe() throws(SystemError) -> Pair {
+  public static func pipe() throws(SystemError) -> Pair {
     var fds: [Int32] = [-1, -1]
     guard unsafe heddle_pipe(&fds) == 0 else { throw SystemError("make a pipe") }
     return Pair(first: Descriptor(owning: fds[0]), second: Descriptor(owning: fds[1]))
   }
   /// A counter one can poll: `wake` makes it readable, `drain` takes that back.
-  package static func event() throws(SystemError) -> Descriptor {
+  public static func event() throws(SystemError) -> Descriptor {
     let number = heddle_event_descriptor()
     guard number >= 0 else { throw SystemError("make an event descriptor") }
     return Descriptor(owning: number)
   }
-  @frozen package struct Pair: ~Copyable {
-    package var first: Descriptor
-    package var second: Descriptor
+  @frozen public struct Pair: ~Copyable {
+    public var first: Descriptor
+    public var second: Descriptor
   }
 
   /// For an event descriptor: makes it readable.
-  package func wake() {
+  public func wake() {
     var one: UInt64 = 1
     _ = unsafe write(number, &one, 8)
   }
   /// For an event descriptor: makes it unreadable again.
-  package func drain() {
+  public func drain() {
     var count: UInt64 = 0
     _ = unsafe read(number, &count, 8)
   }
   /// Reads what lies there, up to `limit` bytes, from a descriptor that does not block.
-  package func readAvailable(limit: Int) -> Available {
+  public func readAvailable(limit: Int) -> Available {
     let buffer = unsafe [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
       count = max(0, unsafe read(number, buffer.baseAddress!, limit))
       if count == 0 { unsafe buffer.initialize(repeating: 0) }
@@ -62,7 +62,7 @@ import CHeddle
     if !buffer.isEmpty { return .bytes(buffer) }
     return errno == EAGAIN || errno == EINTR ? .nothingNow : .end
   }
-  package enum Available {
+  public enum Available {
     case bytes([UInt8])
     /// Nothing lies there now, but the other side is open.
     case nothingNow

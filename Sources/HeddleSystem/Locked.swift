@@ -1,11 +1,11 @@
-import CHeddle
-package import Synchronization
+public import CHeddle
+public import Synchronization
 
 /// A lock and what it guards, as one object. For critical sections of some instructions: it spins before it sleeps.
 ///
 /// No user code, continuation or blocking call may run inside `withLock`. `Synchronization.Mutex` hands over in the kernel
 /// on Linux, which costs microseconds when a submitter and a worker thread meet; this one costs one exchange each way.
-@safe package struct Locked<State: ~Copyable>: ~Copyable, @unchecked Sendable {
+@safe public struct Locked<State: ~Copyable>: ~Copyable, @unchecked Sendable {
   // SAFETY: `state` is only reached inside `withLock`, which holds `word`; both live as long as this owner.
   @usableFromInline let word: UnsafeMutablePointer<Atomic<UInt32>>
   @usableFromInline let state: UnsafeMutablePointer<State>
@@ -19,7 +19,7 @@ package import Synchronization
   /// How often a thread looks before it sleeps; a critical section is shorter than that many pauses.
   @usableFromInline static var spinLimit: Int { 100 }
 
-  package init(_ initial: consuming State) {
+  public init(_ initial: consuming State) {
     unsafe word = .allocate(capacity: 1)
     unsafe word.initialize(to: Atomic(Self.free))
     unsafe state = .allocate(capacity: 1)
@@ -32,14 +32,14 @@ package import Synchronization
 
   /// Runs `body` with the lock held.
   @inlinable @inline(__always)
-  package func withLock<Result: ~Copyable, Failure: Error>(_ body: (inout State) throws(Failure) -> Result) throws(Failure) -> Result {
+  public func withLock<Result: ~Copyable, Failure: Error>(_ body: (inout State) throws(Failure) -> Result) throws(Failure) -> Result {
     lock()
     defer { unlock() }
     return unsafe try body(&state.pointee)
   }
   /// Runs `body` unless the lock is held: then nil, at once.
   @inlinable @inline(__always)
-  package func withLockIfFree<Result>(_ body: (inout State) -> Result) -> Result? {
+  public func withLockIfFree<Result>(_ body: (inout State) -> Result) -> Result? {
     guard tryLock() else { return nil }
     defer { unlock() }
     return unsafe body(&state.pointee)
@@ -68,20 +68,20 @@ package import Synchronization
 }
 
 /// A counter that threads sleep on: whoever read it before the news came does not sleep.
-@safe package struct Parker: ~Copyable, @unchecked Sendable {
+@safe public struct Parker: ~Copyable, @unchecked Sendable {
   // SAFETY: only atomic operations reach the word, which lives as long as this owner.
   @usableFromInline let word: UnsafeMutablePointer<Atomic<UInt32>>
 
-  package init() {
+  public init() {
     unsafe word = .allocate(capacity: 1)
     unsafe word.initialize(to: Atomic(0))
   }
   deinit { unsafe word.deinitialize(count: 1).deallocate() }
 
   /// To be read before the last look at what one waits for.
-  @inlinable package var ticket: UInt32 { unsafe word.pointee.load(ordering: .sequentiallyConsistent) }
+  @inlinable public var ticket: UInt32 { unsafe word.pointee.load(ordering: .sequentiallyConsistent) }
   /// Sleeps unless the counter has moved since `ticket`; at most until `deadline`. May wake early. Blocks.
-  package func park(ticket: UInt32, until deadline: MonotonicTime = .distantFuture) {
+  public func park(ticket: UInt32, until deadline: MonotonicTime = .distantFuture) {
     var span = UInt64.max
     if deadline != .distantFuture {
       let now = MonotonicTime.now
@@ -91,7 +91,7 @@ package import Synchronization
     unsafe heddle_futex_wait(UnsafeRawPointer(word).assumingMemoryBound(to: UInt32.self), ticket, span)
   }
   /// Moves the counter and wakes up to `count` sleepers.
-  @inlinable package func unpark(_ count: Int32 = .max) {
+  @inlinable public func unpark(_ count: Int32 = .max) {
     unsafe word.pointee.add(1, ordering: .sequentiallyConsistent)
     unsafe heddle_futex_wake(UnsafeRawPointer(word).assumingMemoryBound(to: UInt32.self), count)
   }

@@ -7,7 +7,7 @@ import CHeddle
 #endif
 
 /// A thread of the operating system; joined exactly once by its owner.
-package struct OSThread: Sendable {
+public struct OSThread: Sendable {
   private let handle: pthread_t
 
   private final class Start {
@@ -18,7 +18,7 @@ package struct OSThread: Sendable {
   /// Starts a thread with every signal blocked: the host's handlers run on the host's threads.
   ///
   /// - Throws: `SystemError` where the process may have no more threads.
-  package init(name: String, stackSize: Int? = nil, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
+  public init(name: String, stackSize: Int? = nil, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
     var attributes = pthread_attr_t()
     unsafe pthread_attr_init(&attributes)
     defer { unsafe pthread_attr_destroy(&attributes) }
@@ -47,20 +47,22 @@ package struct OSThread: Sendable {
     handle = thread
   }
   /// Waits until the thread has ended. Blocks.
-  package func join() { pthread_join(handle, nil) }
+  public func join() { pthread_join(handle, nil) }
   /// Gives up the right to join: the thread's memory goes when it ends.
-  package func detach() { pthread_detach(handle) }
+  public func detach() { pthread_detach(handle) }
   /// Whether the caller runs on this thread.
-  package var isCurrent: Bool { pthread_equal(handle, pthread_self()) != 0 }
+  public var isCurrent: Bool { pthread_equal(handle, pthread_self()) != 0 }
 }
 
 /// A call of the operating system that failed: what was tried, and `errno`.
-package struct SystemError: Error, CustomStringConvertible, Sendable {
-  package let action: String
-  package let code: Int32
-  package init(_ action: String, code: Int32 = errno) {
+public struct SystemError: Error, CustomStringConvertible, Sendable {
+  public let action: String
+  public let code: Int32
+  public init(_ action: String, code: Int32) {
     self.action = action
     self.code = code
   }
-  package var description: String { "could not \(action): \(unsafe String(cString: strerror(code)))" }
+  /// With the code that the last call of the operating system left on this thread.
+  init(_ action: String) { self.init(action, code: errno) }
+  public var description: String { "could not \(action): \(unsafe String(cString: strerror(code)))" }
 }

@@ -5,21 +5,21 @@
 #endif
 
 /// Waits for several descriptors at once.
-package struct Poller {
+public struct Poller {
   private var entries: [pollfd] = []
   private var ticket: UInt64 = 0
 
-  package init() {}
-  package mutating func clear() { entries.removeAll(keepingCapacity: true) }
+  public init() {}
+  public mutating func clear() { entries.removeAll(keepingCapacity: true) }
   /// Adds a descriptor to read from; -1 is passed over.
-  package mutating func add(_ number: Int32) { entries.append(pollfd(fd: number, events: Int16(POLLIN), revents: 0)) }
+  public mutating func add(_ number: Int32) { entries.append(pollfd(fd: number, events: Int16(POLLIN), revents: 0)) }
   /// Another number for each sleep, never 0.
-  package mutating func nextTicket() -> UInt64 {
+  public mutating func nextTicket() -> UInt64 {
     ticket += 1
     return ticket
   }
   /// Waits until one is ready, or the deadline. Blocks.
-  package mutating func poll(until deadline: MonotonicTime) {
+  public mutating func poll(until deadline: MonotonicTime) {
     var milliseconds: Int32 = -1
     if deadline != .distantFuture {
       // Rounded up, so that a deadline is not met by spinning through its last millisecond.
@@ -29,7 +29,7 @@ package struct Poller {
     if count <= 0 { for index in entries.indices { entries[index].revents = 0 } }
   }
   /// Whether the descriptor added as number `index` is ready, closed or broken.
-  package func isReady(_ index: Int) -> Bool { entries[index].revents != 0 }
+  public func isReady(_ index: Int) -> Bool { entries[index].revents != 0 }
 }
 
 private func poll_(_ entries: UnsafeMutablePointer<pollfd>, _ count: nfds_t, _ milliseconds: Int32) -> Int32 {
@@ -37,9 +37,9 @@ private func poll_(_ entries: UnsafeMutablePointer<pollfd>, _ count: nfds_t, _ m
 }
 
 /// This process's standard error.
-package enum StandardError {
+public enum StandardError {
   /// Writes as much as fits without waiting. Returns how many bytes; all of them where it is closed.
-  package static func writeWithoutBlocking(_ bytes: [UInt8]) -> Int {
+  public static func writeWithoutBlocking(_ bytes: [UInt8]) -> Int {
     var written = 0
     while written < bytes.count {
       var entry = pollfd(fd: 2, events: Int16(POLLOUT), revents: 0)

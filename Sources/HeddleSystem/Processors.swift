@@ -7,14 +7,14 @@ import CHeddle
 #endif
 
 /// How many processors this process may use: the affinity mask and the cgroup's quota, whichever is less.
-package enum Processors {
+public enum Processors {
   /// Read anew at each call.
-  package static func available() -> Int {
+  public static func available() -> Int {
     available(affinity: Int(heddle_affinity_count()), online: Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))), read: readFile)
   }
 
   /// The same on given facts. `read` answers with a file's text, or nil where there is none.
-  package static func available(affinity: Int, online: Int, read: (String) -> String?) -> Int {
+  public static func available(affinity: Int, online: Int, read: (String) -> String?) -> Int {
     var count = affinity > 0 ? affinity : max(1, online)
     if let quota = quota(read: read) {
       // A quota of 1.5 processors can keep two workers busy three quarters of the time; one would leave a third unused.

@@ -7,23 +7,23 @@ import CHeddle
 #endif
 
 /// Memory that two processes see: an unnamed file, so that no name is left behind whoever dies.
-@safe package struct SharedMemory: ~Copyable, @unchecked Sendable {
-  package let file: Descriptor
-  package let byteCount: Int
+@safe public struct SharedMemory: ~Copyable, @unchecked Sendable {
+  public let file: Descriptor
+  public let byteCount: Int
 
-  package init(byteCount: Int) throws(SystemError) {
+  public init(byteCount: Int) throws(SystemError) {
     let number = heddle_memory_file(byteCount)
     guard number >= 0 else { throw SystemError("make \(byteCount) bytes of shared memory") }
     file = Descriptor(owning: number)
     self.byteCount = byteCount
   }
   /// Takes over a file that the other side made.
-  package init(adopting file: consuming Descriptor, byteCount: Int) {
+  public init(adopting file: consuming Descriptor, byteCount: Int) {
     self.file = file
     self.byteCount = byteCount
   }
   /// Maps a part of the file.
-  package func map(offset: Int, byteCount: Int, writable: Bool) throws(SystemError) -> Mapping {
+  public func map(offset: Int, byteCount: Int, writable: Bool) throws(SystemError) -> Mapping {
     let protection = writable ? PROT_READ | PROT_WRITE : PROT_READ
     let address = unsafe mmap(nil, byteCount, protection, MAP_SHARED, file.number, off_t(offset))
     guard let address = unsafe address, unsafe address != UnsafeMutableRawPointer(bitPattern: -1) else {
@@ -32,7 +32,7 @@ import CHeddle
     return unsafe Mapping(address: address, byteCount: byteCount)
   }
   /// Maps a part of the file twice in a row, so that what runs past its end is contiguous.
-  package func mapTwice(offset: Int, byteCount: Int, writable: Bool) throws(SystemError) -> Mapping {
+  public func mapTwice(offset: Int, byteCount: Int, writable: Bool) throws(SystemError) -> Mapping {
     guard let address = unsafe heddle_map_twice(file.number, offset, byteCount, writable) else {
       throw SystemError("map \(byteCount) bytes of shared memory")
     }
@@ -40,10 +40,10 @@ import CHeddle
   }
 
   /// A part of the address space; unmapped exactly once.
-  @safe package struct Mapping: ~Copyable, @unchecked Sendable {
+  @safe public struct Mapping: ~Copyable, @unchecked Sendable {
     // SAFETY: the range is mapped as long as this owner lives; who reads and writes what in it is the ring's protocol.
-    package let address: UnsafeMutableRawPointer
-    package let byteCount: Int
+    public let address: UnsafeMutableRawPointer
+    public let byteCount: Int
 
     @unsafe init(address: UnsafeMutableRawPointer, byteCount: Int) {
       unsafe self.address = address

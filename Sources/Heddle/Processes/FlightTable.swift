@@ -21,41 +21,55 @@ struct Flight {
 }
 
 /// The jobs of one worker, by position: a window of at most `RegionLayout.capacity` over all that it was ever sent.
-struct FlightTable {
-  private var slots: [Flight?] = Array(repeating: nil, count: RegionLayout.capacity)
+@safe struct FlightTable: ~Copyable {
+  // SAFETY: places `oldest..<next` are initialised, the others are not; only this owner has the pointer.
+  private let slots = UnsafeMutablePointer<Flight>.allocate(capacity: RegionLayout.capacity)
   /// The position of the next job.
   private(set) var next: UInt64 = 0
   /// The first position whose place and frame are not free yet.
   private(set) var oldest: UInt64 = 0
 
+  deinit {
+    for position in oldest..<next { unsafe slot(position).deinitialize(count: 1) }
+    unsafe slots.deallocate()
+  }
+
   var isFull: Bool { next &- oldest == UInt64(RegionLayout.capacity) }
   /// All positions that are not free yet.
   var positions: Range<UInt64> { oldest..<next }
 
+  private func slot(_ position: UInt64) -> UnsafeMutablePointer<Flight> { unsafe slots + Int(position & UInt64(RegionLayout.capacity - 1)) }
+
+  /// The flight at one of `positions`.
   subscript(position: UInt64) -> Flight {
-    _read { yield slots[Int(position & UInt64(RegionLayout.capacity - 1))]! }
-    _modify { yield &slots[Int(position & UInt64(RegionLayout.capacity - 1))]! }
+    @inline(__always) unsafeAddress {
+      precondition(position &- oldest < next &- oldest)
+      return unsafe UnsafePointer(slot(position))
+    }
+    @inline(__always) unsafeMutableAddress {
+      precondition(position &- oldest < next &- oldest)
+      return unsafe slot(position)
+    }
   }
-  mutating func append(_ flight: Flight) {
-    slots[Int(next & UInt64(RegionLayout.capacity - 1))] = flight
+  mutating func append(_ flight: consuming Flight) {
+    unsafe slot(next).initialize(to: flight)
     next &+= 1
   }
   /// Frees what has ended and lies before `tail`, the place that the worker has reached.
   mutating func free(upTo tail: UInt64) {
     while oldest < next {
-      let flight = self[oldest]
-      if flight.stage == .sent || flight.frameEnd > tail { return }
-      slots[Int(oldest & UInt64(RegionLayout.capacity - 1))] = nil
+      if unsafe slot(oldest).pointee.stage == .sent || slot(oldest).pointee.frameEnd > tail { return }
+      unsafe slot(oldest).deinitialize(count: 1)
       oldest &+= 1
     }
   }
   /// Where the first frame lies that must stay in the ring; `head` where there is none.
-  func firstFrame(or head: UInt64) -> UInt64 { oldest < next ? self[oldest].frame : head }
+  func firstFrame(or head: UInt64) -> UInt64 { unsafe oldest < next ? slot(oldest).pointee.frame : head }
 
   /// The position whose low half a worker wrote; nil: no job of it is open there.
   func position(low: UInt32) -> UInt64? {
     let position = oldest &+ UInt64(low &- UInt32(truncatingIfNeeded: oldest))
-    guard position < next, self[position].stage == .sent else { return nil }
+    guard position < next, unsafe slot(position).pointee.stage == .sent else { return nil }
     return position
   }
 }

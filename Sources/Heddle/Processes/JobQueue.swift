@@ -47,24 +47,30 @@ final class JobExtras: @unchecked Sendable {
 }
 
 /// The waiting jobs of a pool: by priority, then in order of submission; what came back from a worker goes first.
-struct JobQueue: ~Copyable {
+@safe struct JobQueue: ~Copyable {
   private var returned: [QueuedJob] = []
-  private var lines: [Line] = [Line(), Line(), Line()]
+  private let high = Line()
+  private let medium = Line()
+  private let low = Line()
   private(set) var count = 0
 
-  mutating func push(_ job: QueuedJob, _ bytes: UnsafeRawBufferPointer, priority: JobPriority) {
-    unsafe lines[priority.rawValue].push(job, bytes)
+  var isEmpty: Bool { count == 0 }
+
+  mutating func push(_ job: consuming QueuedJob, _ bytes: UnsafeRawBufferPointer, priority: JobPriority) {
+    switch priority {
+    case .high: unsafe high.push(job, bytes)
+    case .medium: unsafe medium.push(job, bytes)
+    case .low: unsafe low.push(job, bytes)
+    }
     count += 1
   }
-  /// Puts jobs before all others of the same rank, in their order. Each has an owned payload.
+  /// Puts jobs before all others, in their order. Each has an owned payload.
   mutating func putBack(_ jobs: [QueuedJob]) {
     returned.append(contentsOf: jobs.reversed())
     count += jobs.count
   }
-  var isEmpty: Bool { count == 0 }
-
   /// Calls `body` with the next job and its bytes, and takes it out unless `body` answers false.
-  mutating func withNext(_ body: (QueuedJob, UnsafeRawBufferPointer) -> Bool) {
+  @inline(__always) mutating func withNext(_ body: (borrowing QueuedJob, UnsafeRawBufferPointer) -> Bool) {
     if let job = returned.last {
       if unsafe body(job, job.payload!.bytes) {
         returned.removeLast()
@@ -72,16 +78,14 @@ struct JobQueue: ~Copyable {
       }
       return
     }
-    for priority in [2, 1, 0] where !lines[priority].isEmpty {
-      if unsafe lines[priority].withNext(body) { count -= 1 }
-      return
-    }
+    let line = !high.isEmpty ? high : !medium.isEmpty ? medium : low
+    if unsafe !line.isEmpty && line.withNext(body) { count -= 1 }
   }
   mutating func removeAll() -> [QueuedJob] {
     var jobs: [QueuedJob] = []
     while count > 0 {
       unsafe withNext { job, _ in
-        jobs.append(job)
+        jobs.append(copy job)
         return true
       }
     }
@@ -89,42 +93,54 @@ struct JobQueue: ~Copyable {
   }
 
   /// One priority: jobs in a ring, their bytes one after another in a store.
-  private struct Line {
-    private var jobs: [QueuedJob?] = []
-    private var head = 0
-    private var tail = 0
-    private var store = ByteStore()
+  @safe private final class Line {
+    // SAFETY: places `head..<tail` (modulo the capacity) are initialised; only this object has the pointer.
+    @exclusivity(unchecked) private var jobs = UnsafeMutablePointer<QueuedJob>.allocate(capacity: 256)
+    @exclusivity(unchecked) private var capacity = 256
+    @exclusivity(unchecked) private var head = 0
+    @exclusivity(unchecked) private var tail = 0
+    private let store = ByteStore()
 
-    var isEmpty: Bool { head == tail }
-
-    mutating func push(_ job: QueuedJob, _ bytes: UnsafeRawBufferPointer) {
-      if tail &- head == jobs.count { grow() }
-      jobs[tail & (jobs.count &- 1)] = job
-      tail &+= 1
-      if job.payload == nil { unsafe store.append(bytes) }
+    deinit {
+      while !isEmpty { drop() }
+      unsafe jobs.deallocate()
     }
-    mutating func withNext(_ body: (QueuedJob, UnsafeRawBufferPointer) -> Bool) -> Bool {
-      let index = head & (jobs.count &- 1)
-      let job = jobs[index]!
-      guard unsafe body(job, job.payload?.bytes ?? store.first(Int(job.byteCount))) else { return false }
-      if job.payload == nil { store.removeFirst(Int(job.byteCount)) }
-      jobs[index] = nil
-      head &+= 1
+    var isEmpty: Bool { unsafe head == tail }
+
+    func push(_ job: consuming QueuedJob, _ bytes: UnsafeRawBufferPointer) {
+      if unsafe tail &- head == capacity { grow() }
+      if job.payload == nil { unsafe store.append(bytes) }
+      unsafe (jobs + (tail & (capacity &- 1))).initialize(to: job)
+      unsafe tail &+= 1
+    }
+    @inline(__always) func withNext(_ body: (borrowing QueuedJob, UnsafeRawBufferPointer) -> Bool) -> Bool {
+      let slot = unsafe jobs + (head & (capacity &- 1))
+      let isStored = unsafe slot.pointee.payload == nil
+      let count = unsafe Int(slot.pointee.byteCount)
+      guard unsafe body(slot.pointee, isStored ? store.first(count) : slot.pointee.payload!.bytes) else { return false }
+      if isStored { store.removeFirst(count) }
+      drop()
       return true
     }
-    private mutating func grow() {
-      var larger = [QueuedJob?](repeating: nil, count: max(256, jobs.count * 2))
-      for index in head..<tail { larger[index & (larger.count - 1)] = jobs[index & (jobs.count - 1)] }
-      jobs = larger
+    private func drop() {
+      unsafe (jobs + (head & (capacity &- 1))).deinitialize(count: 1)
+      unsafe head &+= 1
+    }
+    private func grow() {
+      let larger = unsafe UnsafeMutablePointer<QueuedJob>.allocate(capacity: capacity * 2)
+      for index in unsafe head..<tail { unsafe (larger + (index & (capacity * 2 - 1))).moveInitialize(from: jobs + (index & (capacity - 1)), count: 1) }
+      unsafe jobs.deallocate()
+      unsafe jobs = unsafe larger
+      unsafe capacity *= 2
     }
   }
 }
 
 /// Bytes, first in first out.
 @safe final class ByteStore {
-  private var memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 14, alignment: 16)
-  private var start = 0
-  private var end = 0
+  @exclusivity(unchecked) private var memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 14, alignment: 16)
+  @exclusivity(unchecked) private var start = 0
+  @exclusivity(unchecked) private var end = 0
 
   deinit { unsafe memory.deallocate() }
 
@@ -132,19 +148,19 @@ struct JobQueue: ~Copyable {
     let size = padded(bytes.count)
     if unsafe end + size > memory.count { makeRoom(size) }
     if let base = bytes.baseAddress { unsafe (memory.baseAddress! + end).copyMemory(from: base, byteCount: bytes.count) }
-    end += size
+    unsafe end += size
   }
   func first(_ count: Int) -> UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(start: memory.baseAddress! + start, count: count) }
   func removeFirst(_ count: Int) {
-    start += padded(count)
-    if start == end {
-      start = 0
-      end = 0
+    unsafe start += padded(count)
+    if unsafe start == end {
+      unsafe start = 0
+      unsafe end = 0
     }
   }
   private func padded(_ count: Int) -> Int { (count + 15) & ~15 }
   private func makeRoom(_ size: Int) {
-    let used = end - start
+    let used = unsafe end - start
     // Move down while half is free, grow otherwise: either way each byte moves a bounded number of times.
     let larger =
       unsafe used + size <= memory.count / 2
@@ -154,7 +170,7 @@ struct JobQueue: ~Copyable {
       unsafe memory.deallocate()
       unsafe memory = unsafe larger
     }
-    start = 0
-    end = used
+    unsafe start = 0
+    unsafe end = used
   }
 }

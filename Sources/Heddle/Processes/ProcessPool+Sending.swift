@@ -31,10 +31,10 @@ extension ProcessPool {
   private func send(to channel: WorkerChannel, _ limit: Int, _ core: inout Core, _ bells: inout Bells) {
     var sent = 0
     var isBlocked = false
+    let receivers = core.receivers
     while sent < limit && !isBlocked && !core.queue.isEmpty {
       var dropped: Unmanaged<AnyFuture>?
       var limit: Duration?
-      let receivers = core.receivers
       unsafe core.queue.withNext { job, bytes in
         let future = unsafe job.future._withUnsafeGuaranteedRef { $0 }
         if !future.isOpen {
@@ -68,7 +68,7 @@ extension ProcessPool {
   private enum Written { case whole, large }
 
   /// Writes one job. nil: there is no room.
-  private func write(_ job: QueuedJob, _ bytes: UnsafeRawBufferPointer, to channel: WorkerChannel, receivers: [any ResultReceiver]) -> Written? {
+  private func write(_ job: borrowing QueuedJob, _ bytes: UnsafeRawBufferPointer, to channel: WorkerChannel, receivers: [any ResultReceiver]) -> Written? {
     while unsafe channel.definedTypes <= Int(job.type) {
       let definition = unsafe receivers[channel.definedTypes].definition
       guard channel.room(for: Frame.byteCount(payload: definition.count)) == true else { return nil }
@@ -79,7 +79,7 @@ extension ProcessPool {
     let position = unsafe channel.flights.next
     let flags = job.extras?.options.timeout == nil ? 0 : RequestKind.timed
     let frame: UInt64
-    var flight = Flight(job: job, frame: 0, frameEnd: .max)
+    var flight = Flight(job: copy job, frame: 0, frameEnd: .max)
     if job.payload?.isSmall ?? true {
       guard channel.room(for: Frame.byteCount(payload: bytes.count)) == true else { return nil }
       frame = unsafe channel.request.write(

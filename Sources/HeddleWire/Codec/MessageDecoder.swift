@@ -2,13 +2,13 @@
 ///
 /// Reusable, so that what it learned about types serves the next message. Not `Sendable`: one owner at a time.
 @safe
-package final class MessageDecoder {
+public final class MessageDecoder {
   private var reader = MessageReader()
 
   /// Called with the memory of an array of 4 MiB or more before a segment is read into it, to ask for huge pages.
-  package var prepareLargeArray: ((UnsafeMutableRawBufferPointer) -> Void)?
+  public var prepareLargeArray: ((UnsafeMutableRawBufferPointer) -> Void)?
 
-  package init() {}
+  public init() {}
 
   /// Decodes the value of a message.
   ///
@@ -18,7 +18,7 @@ package final class MessageDecoder {
   ///   - segments: Where the large arrays come from, nil for a message without.
   /// - Throws: `DecodingError` for whatever is wrong with the bytes or does not fit the type; what the type's own `init(from:)` or the
   ///   source throws.
-  package func decode<Value: Decodable>(
+  public func decode<Value: Decodable>(
     _ type: Value.Type, from bytes: UnsafeRawBufferPointer, segments: (any SegmentSource)?
   ) throws -> Value {
     defer { endMessage() }

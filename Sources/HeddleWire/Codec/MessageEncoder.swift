@@ -1,27 +1,27 @@
 /// Encodes one value at a time into a message that stands alone.
 ///
 /// Reusable, so that buffers and what it learned about types serve the next message. Not `Sendable`: one owner at a time.
-package final class MessageEncoder {
+public final class MessageEncoder {
   private var writer: FlatWriter
   private let blocks = BlockTypes()
   /// Types whose containers are not used in LIFO order: a flat attempt is known to be in vain.
   private var treeTypes: Set<ObjectIdentifier> = []
 
-  package init() {
+  public init() {
     writer = FlatWriter(blocks: blocks)
   }
 
   /// The message without its segments; valid until the next `encode` or `reset`.
-  package var bytes: UnsafeRawBufferPointer { unsafe writer.buffer.bytes }
+  public var bytes: UnsafeRawBufferPointer { unsafe writer.buffer.bytes }
 
   /// The blocks of 64 KiB and more, kept by reference, in order of their numbers; valid until the next `encode` or `reset`.
-  package var segments: [Segment] { writer.segments }
+  public var segments: [Segment] { writer.segments }
 
   /// Replaces the content by `value`.
   ///
   /// `encode(to:)` of the value may run twice; see README.md, "Flat and tree".
   /// - Throws: `EncodingError`, and what the value's own `encode(to:)` throws. The content is empty then and the encoder usable.
-  package func encode<Value: Encodable>(_ value: Value) throws {
+  public func encode<Value: Encodable>(_ value: Value) throws {
     do {
       try encodeFlatOrTree(value)
       guard writer.buffer.count <= WireLimit.message else {
@@ -37,7 +37,7 @@ package final class MessageEncoder {
   }
 
   /// Drops the content, what it refers to, and a scratch buffer that grew past 1 MiB.
-  package func reset() {
+  public func reset() {
     writer.reset()
   }
 

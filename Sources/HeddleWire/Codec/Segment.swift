@@ -1,15 +1,15 @@
 /// A block of a message that is not copied into it.
 @safe
-package struct Segment: Sendable {
+public struct Segment: Sendable {
   /// Keeps `bytes` alive and unchanged: the array that they are the elements of.
-  package let owner: any Sendable
+  public let owner: any Sendable
   /// The elements as they lie in memory.
   // SAFETY: the memory of `owner`; another holder of the array who changes it gets a copy, because `owner` shares the storage.
-  package nonisolated(unsafe) let bytes: UnsafeRawBufferPointer
+  public nonisolated(unsafe) let bytes: UnsafeRawBufferPointer
 }
 
 /// Where a decoder gets the segments of a message.
-package protocol SegmentSource: AnyObject {
+public protocol SegmentSource: AnyObject {
   /// Size of a segment, nil where the message has none of that number. Unit: bytes.
   ///
   /// The decoder compares it with what the message says before it allocates anything, so it has to come from what was received.

@@ -1,5 +1,5 @@
 import CHeddle
-import Synchronization
+public import Synchronization
 
 /// Who runs a job that lies in a worker's ring: the worker, or somebody else because the parent took it back.
 ///
@@ -7,7 +7,7 @@ import Synchronization
 /// worker in plain Python can take part. The argument is in Transport/README.md.
 ///
 /// A worker's word for a position is the position plus one, once claimed. A parent's word is `(position + 1) << 2` with a verdict.
-package enum Claims {
+public enum Claims {
   /// Given up: the worker runs it. Next: `asked` for another position.
   @usableFromInline static var yours: UInt64 { 0 }
   /// The parent wants it back, and will decide at once. Next: `yours`, `taken`.
@@ -23,7 +23,7 @@ package enum Claims {
   }
 
   /// Worker: claims a job before it starts it. false: the parent took it back; pass it over.
-  @inlinable package static func claim(_ position: UInt64, in memory: ChannelMemory) -> Bool {
+  @inlinable public static func claim(_ position: UInt64, in memory: ChannelMemory) -> Bool {
     // The store and the load after it must not change places: both are sequentially consistent.
     unsafe memory.ownWord(offset(position)).pointee.store(position &+ 1, ordering: .sequentiallyConsistent)
     let verdict = unsafe memory.otherWord(offset(position)).pointee.load(ordering: .sequentiallyConsistent)
@@ -42,7 +42,7 @@ package enum Claims {
   }
 
   /// Parent: takes a job back. false: the worker had claimed it.
-  package static func revoke(_ position: UInt64, in memory: ChannelMemory) -> Bool {
+  public static func revoke(_ position: UInt64, in memory: ChannelMemory) -> Bool {
     let word = unsafe memory.ownWord(offset(position))
     unsafe word.pointee.store((position &+ 1) << 2 | asked, ordering: .sequentiallyConsistent)
     let lost = unsafe memory.otherWord(offset(position)).pointee.load(ordering: .sequentiallyConsistent) == position &+ 1
@@ -51,29 +51,29 @@ package enum Claims {
   }
 
   /// Parent: whether the worker says that it started this job. For one that died: whether this job is to blame.
-  @inlinable package static func isClaimed(_ position: UInt64, in memory: ChannelMemory) -> Bool {
+  @inlinable public static func isClaimed(_ position: UInt64, in memory: ChannelMemory) -> Bool {
     unsafe memory.otherWord(offset(position)).pointee.load(ordering: .acquiring) == position &+ 1
   }
 }
 
 extension ChannelMemory {
   /// Worker: says when the job at `position` begins; before it is claimed.
-  @inlinable package func tellStart(_ position: UInt64, nanoseconds: UInt64) {
+  @inlinable public func tellStart(_ position: UInt64, nanoseconds: UInt64) {
     unsafe ownWord(Claims.startOffset(position)).pointee.store(nanoseconds, ordering: .relaxed)
   }
   /// Parent: when the worker says that the claimed job at `position` began.
-  package func start(of position: UInt64) -> UInt64 {
+  public func start(of position: UInt64) -> UInt64 {
     unsafe otherWord(Claims.startOffset(position)).pointee.load(ordering: .relaxed)
   }
 }
 
 /// When to ring: at most once for every time that the other side went to sleep.
-package struct Bell: Sendable {
+public struct Bell: Sendable {
   @usableFromInline var answered: UInt64 = 0
-  package init() {}
+  public init() {}
 
   /// Whether a side whose word (`parked` or `wantsRoom`) reads `sleep` still has to be rung for.
-  @inlinable package mutating func shouldRing(sleep: UInt64) -> Bool {
+  @inlinable public mutating func shouldRing(sleep: UInt64) -> Bool {
     guard sleep != 0 && sleep != answered else { return false }
     answered = sleep
     return true

@@ -1,16 +1,16 @@
 /// What stands before every payload in a ring: 16 bytes.
-@frozen package struct FrameHeader: BitwiseCopyable, Sendable {
+@frozen public struct FrameHeader: BitwiseCopyable, Sendable {
   /// Bytes of payload that follow.
-  package var byteCount: UInt32
-  package var kind: UInt8
-  package var flags: UInt8
-  package var reserved: UInt16
+  public var byteCount: UInt32
+  public var kind: UInt8
+  public var flags: UInt8
+  public var reserved: UInt16
   /// Of a job: the low half of its place among all jobs that this worker was sent. Otherwise 0.
-  package var position: UInt32
+  public var position: UInt32
   /// Of a request: the number of the job's type. Of a result: its `ResultKind`.
-  package var type: UInt32
+  public var type: UInt32
 
-  @inlinable package init(kind: UInt8, byteCount: Int, position: UInt64 = 0, type: UInt32 = 0, flags: UInt8 = 0) {
+  @inlinable public init(kind: UInt8, byteCount: Int, position: UInt64 = 0, type: UInt32 = 0, flags: UInt8 = 0) {
     self.byteCount = UInt32(truncatingIfNeeded: byteCount)
     self.kind = kind
     self.flags = flags
@@ -21,73 +21,73 @@
 }
 
 /// Frames: a header and a payload, filled up to a multiple of 16 bytes.
-package enum Frame {
-  @inlinable package static var headerByteCount: Int { 16 }
+public enum Frame {
+  @inlinable public static var headerByteCount: Int { 16 }
   /// The largest payload of one frame; what is larger goes as a `begin` and parts. An eighth of the ring, so that writing and
   /// reading overlap.
-  @inlinable package static var payloadLimit: Int { 1 << 17 }
+  @inlinable public static var payloadLimit: Int { 1 << 17 }
   /// Bytes that a frame takes in a ring.
-  @inlinable package static func byteCount(payload: Int) -> Int { (headerByteCount &+ payload &+ 15) & ~15 }
+  @inlinable public static func byteCount(payload: Int) -> Int { (headerByteCount &+ payload &+ 15) & ~15 }
 }
 
 /// What a parent says.
-package enum RequestKind {
+public enum RequestKind {
   /// A type that later jobs name by number; the payload says what it is.
-  @inlinable package static var define: UInt8 { 1 }
+  @inlinable public static var define: UInt8 { 1 }
   /// A job whose payload is in this frame.
-  @inlinable package static var job: UInt8 { 2 }
+  @inlinable public static var job: UInt8 { 2 }
   /// A job whose payload follows in `part` frames; this one's payload is a `MessageShape`.
-  @inlinable package static var beginJob: UInt8 { 3 }
-  @inlinable package static var part: UInt8 { 4 }
+  @inlinable public static var beginJob: UInt8 { 3 }
+  @inlinable public static var part: UInt8 { 4 }
   /// No more jobs will come: leave.
-  @inlinable package static var stop: UInt8 { 5 }
+  @inlinable public static var stop: UInt8 { 5 }
   /// Flag of a job: it has a time limit, so say when it starts.
-  @inlinable package static var timed: UInt8 { 1 }
+  @inlinable public static var timed: UInt8 { 1 }
 }
 
 /// What a worker says.
-package enum ResponseKind {
+public enum ResponseKind {
   /// It runs and listens. First of all.
-  @inlinable package static var hello: UInt8 { 1 }
+  @inlinable public static var hello: UInt8 { 1 }
   /// A result whose payload is in this frame.
-  @inlinable package static var result: UInt8 { 2 }
+  @inlinable public static var result: UInt8 { 2 }
   /// A result whose payload follows in `part` frames; this one's payload is a `MessageShape`.
-  @inlinable package static var beginResult: UInt8 { 3 }
-  @inlinable package static var part: UInt8 { 4 }
+  @inlinable public static var beginResult: UInt8 { 3 }
+  @inlinable public static var part: UInt8 { 4 }
 }
 
 /// How a job ended, as its worker tells it.
-package enum ResultKind {
+public enum ResultKind {
   /// The payload is the job's output.
-  @inlinable package static var value: UInt32 { 1 }
+  @inlinable public static var value: UInt32 { 1 }
   /// It threw a `Codable` error: the payload is (type name, error).
-  @inlinable package static var codableError: UInt32 { 2 }
+  @inlinable public static var codableError: UInt32 { 2 }
   /// It threw another error: the payload is (type name, description).
-  @inlinable package static var remoteError: UInt32 { 3 }
+  @inlinable public static var remoteError: UInt32 { 3 }
   /// It could not be decoded, so it did not run: the payload is a sentence.
-  @inlinable package static var notDecodable: UInt32 { 4 }
+  @inlinable public static var notDecodable: UInt32 { 4 }
   /// It ran, but its result could not be encoded: the payload is a sentence.
-  @inlinable package static var notEncodable: UInt32 { 5 }
+  @inlinable public static var notEncodable: UInt32 { 5 }
 }
 
 /// The sizes of a message that is sent in parts: its main bytes, then its segments, in order.
-package struct MessageShape: Equatable, Sendable {
-  package var mainByteCount: Int
-  package var segmentByteCounts: [Int]
+public struct MessageShape: Equatable, Sendable {
+  public var mainByteCount: Int
+  public var segmentByteCounts: [Int]
 
-  package init(mainByteCount: Int, segmentByteCounts: [Int]) {
+  public init(mainByteCount: Int, segmentByteCounts: [Int]) {
     self.mainByteCount = mainByteCount
     self.segmentByteCounts = segmentByteCounts
   }
-  package var totalByteCount: Int { segmentByteCounts.reduce(mainByteCount, +) }
+  public var totalByteCount: Int { segmentByteCounts.reduce(mainByteCount, +) }
 
   /// As it travels: eight bytes a number, the count of segments second.
-  package var encoded: [UInt64] { [UInt64(mainByteCount), UInt64(segmentByteCounts.count)] + segmentByteCounts.map(UInt64.init) }
+  public var encoded: [UInt64] { [UInt64(mainByteCount), UInt64(segmentByteCounts.count)] + segmentByteCounts.map(UInt64.init) }
   /// The most segments that a message can have, so that its shape fits one frame.
-  package static let segmentLimit = Frame.payloadLimit / 8 - 2
+  public static let segmentLimit = Frame.payloadLimit / 8 - 2
 
   /// nil: these bytes are no shape, or one whose sum is more than `limit`.
-  package init?(decoding bytes: UnsafeRawBufferPointer, limit: Int) {
+  public init?(decoding bytes: UnsafeRawBufferPointer, limit: Int) {
     guard bytes.count >= 16, bytes.count % 8 == 0 else { return nil }
     let numbers = (0..<bytes.count / 8).map { unsafe bytes.loadUnaligned(fromByteOffset: 8 * $0, as: UInt64.self) }
     guard numbers[1] == UInt64(numbers.count - 2) else { return nil }

@@ -1,59 +1,59 @@
-package import Synchronization
+public import Synchronization
 
 /// Where what lies in the memory that parent and worker share. `Bridge/bridge.py` knows the same numbers.
 ///
 /// Four parts in a row: the parent's words, the request ring, the worker's words, the response ring. The first two are written
 /// by the parent and mapped read-only in the worker, so a worker that runs wild cannot spoil a job that another may have to run.
-package enum RegionLayout {
+public enum RegionLayout {
   /// Both sides must have the same. Raised with every change of this file or of `Frame`.
-  package static let version: UInt64 = 1
+  public static let version: UInt64 = 1
   /// "heddle01", to notice a descriptor that is something else.
-  package static let magic: UInt64 = 0x3130_656c_6464_6568
+  public static let magic: UInt64 = 0x3130_656c_6464_6568
   /// Bytes of either part of words: the largest page size in use, because parts are mapped with different rights.
-  package static let wordsByteCount = 1 << 16
+  public static let wordsByteCount = 1 << 16
   /// Bytes of either ring. A burst of 256 jobs of up to 4 KiB fits; larger payloads pass through in pieces.
-  package static let ringByteCount = 1 << 20
+  public static let ringByteCount = 1 << 20
   /// How many jobs a worker may hold, and how many claim words there are; a power of two.
-  @inlinable package static var capacity: Int { 256 }
+  @inlinable public static var capacity: Int { 256 }
 
-  package static let requestOffset = wordsByteCount
-  package static let workerWordsOffset = requestOffset + ringByteCount
-  package static let responseOffset = workerWordsOffset + wordsByteCount
-  package static let byteCount = responseOffset + ringByteCount
+  public static let requestOffset = wordsByteCount
+  public static let workerWordsOffset = requestOffset + ringByteCount
+  public static let responseOffset = workerWordsOffset + wordsByteCount
+  public static let byteCount = responseOffset + ringByteCount
 
   // Byte offsets in the words of either side; 64 apart, so that no two share a cache line.
 
   /// Parent: bytes ever written to the request ring. Worker: the same of the response ring.
-  @inlinable package static var head: Int { 0 }
+  @inlinable public static var head: Int { 0 }
   /// Parent: bytes ever taken from the response ring. Worker: the same of the request ring.
-  @inlinable package static var tail: Int { 64 }
+  @inlinable public static var tail: Int { 64 }
   /// Not 0: this side sleeps until a bell rings; every sleep has another number.
-  @inlinable package static var parked: Int { 128 }
+  @inlinable public static var parked: Int { 128 }
   /// Not 0: this side sleeps until the ring that it writes has room.
-  @inlinable package static var wantsRoom: Int { 192 }
+  @inlinable public static var wantsRoom: Int { 192 }
   /// Worker: nanoseconds spent in jobs; eight bytes on, how many jobs that were.
-  @inlinable package static var busy: Int { 256 }
+  @inlinable public static var busy: Int { 256 }
   /// Parent: `magic`, `version`, `ringByteCount`, `capacity`.
-  @inlinable package static var identity: Int { 512 }
+  @inlinable public static var identity: Int { 512 }
   /// `capacity` words. Worker: claims. Parent: revocations. See `Claims`.
-  @inlinable package static var claims: Int { 1024 }
+  @inlinable public static var claims: Int { 1024 }
   /// Worker: `capacity` words: when a job that has a time limit began, in nanoseconds of the monotonic clock. Written before the claim.
-  @inlinable package static var starts: Int { 4096 }
+  @inlinable public static var starts: Int { 4096 }
 }
 
 /// One side's view of the shared memory: its own words and ring, and the other's.
-@safe package struct ChannelMemory: @unchecked Sendable {
+@safe public struct ChannelMemory: @unchecked Sendable {
   // SAFETY: the owner of the mapping keeps it alive; every word is reached by atomic operations only, the rings by `RingWriter` and `RingReader`.
   @usableFromInline let own: UnsafeMutableRawPointer
   @usableFromInline let other: UnsafeMutableRawPointer
   /// The ring that this side writes, mapped twice in a row.
-  package let outgoing: UnsafeMutableRawPointer
+  public let outgoing: UnsafeMutableRawPointer
   /// The ring that the other side writes, mapped twice in a row.
-  package let incoming: UnsafeMutableRawPointer
+  public let incoming: UnsafeMutableRawPointer
 
-  package typealias Word = UnsafeMutablePointer<Atomic<UInt64>>
+  public typealias Word = UnsafeMutablePointer<Atomic<UInt64>>
 
-  @unsafe package init(
+  @unsafe public init(
     own: UnsafeMutableRawPointer, other: UnsafeMutableRawPointer, outgoing: UnsafeMutableRawPointer, incoming: UnsafeMutableRawPointer
   ) {
     unsafe self.own = own
@@ -62,17 +62,17 @@ package enum RegionLayout {
     unsafe self.incoming = incoming
   }
   /// A word that this side writes.
-  @unsafe @inlinable package func ownWord(_ offset: Int) -> Word { unsafe (own + offset).assumingMemoryBound(to: Atomic<UInt64>.self) }
+  @unsafe @inlinable public func ownWord(_ offset: Int) -> Word { unsafe (own + offset).assumingMemoryBound(to: Atomic<UInt64>.self) }
   /// A word that the other side writes: anything may stand there.
-  @unsafe @inlinable package func otherWord(_ offset: Int) -> Word { unsafe (other + offset).assumingMemoryBound(to: Atomic<UInt64>.self) }
+  @unsafe @inlinable public func otherWord(_ offset: Int) -> Word { unsafe (other + offset).assumingMemoryBound(to: Atomic<UInt64>.self) }
 
   /// Parent: says what this memory is, before the worker starts.
-  package func writeIdentity() {
+  public func writeIdentity() {
     let values = [RegionLayout.magic, RegionLayout.version, UInt64(RegionLayout.ringByteCount), UInt64(RegionLayout.capacity)]
     for (i, value) in values.enumerated() { unsafe ownWord(RegionLayout.identity + 8 * i).pointee.store(value, ordering: .relaxed) }
   }
   /// Worker: whether the parent speaks the same protocol.
-  package var identityMatches: Bool {
+  public var identityMatches: Bool {
     let values = [RegionLayout.magic, RegionLayout.version, UInt64(RegionLayout.ringByteCount), UInt64(RegionLayout.capacity)]
     return values.enumerated().allSatisfy { unsafe otherWord(RegionLayout.identity + 8 * $0).pointee.load(ordering: .relaxed) == $1 }
   }

@@ -4,18 +4,18 @@ import Synchronization
 ///
 /// What was written becomes visible by `publish`. How much room there is follows from where the reader is, which the owner says:
 /// the parent keeps frames until their jobs have ended, later than the worker has read them.
-@safe package struct RingWriter: ~Copyable {
+@safe public struct RingWriter: ~Copyable {
   // SAFETY: `ring` is mapped for twice `capacity` as long as the channel lives; only one writer exists.
   @usableFromInline let ring: UnsafeMutableRawPointer
   @usableFromInline let headWord: ChannelMemory.Word
   @usableFromInline let tailWord: ChannelMemory.Word
-  package let capacity: Int
+  public let capacity: Int
   /// Bytes ever written, published or not.
-  package private(set) var head: UInt64 = 0
+  public private(set) var head: UInt64 = 0
   /// Bytes that the reader has ever taken, as last seen.
-  package private(set) var tail: UInt64 = 0
+  public private(set) var tail: UInt64 = 0
 
-  package init(_ memory: ChannelMemory, capacity: Int = RegionLayout.ringByteCount) {
+  public init(_ memory: ChannelMemory, capacity: Int = RegionLayout.ringByteCount) {
     unsafe ring = memory.outgoing
     unsafe headWord = memory.ownWord(RegionLayout.head)
     unsafe tailWord = memory.otherWord(RegionLayout.tail)
@@ -23,7 +23,7 @@ import Synchronization
   }
 
   /// Looks where the reader is. false: the other side wrote a number that cannot be.
-  package mutating func refreshTail() -> Bool {
+  public mutating func refreshTail() -> Bool {
     let now = unsafe tailWord.pointee.load(ordering: .acquiring)
     // Between what it was and what was written, in arithmetic that wraps.
     guard now &- tail <= head &- tail else { return false }
@@ -31,11 +31,11 @@ import Synchronization
     return true
   }
   /// Bytes that can be written without reaching `oldest`, the first that must stay.
-  package func room(keeping oldest: UInt64) -> Int { capacity - Int(head &- min(oldest, tail)) }
+  public func room(keeping oldest: UInt64) -> Int { capacity - Int(head &- min(oldest, tail)) }
 
   /// Writes a frame; the caller has made sure of the room. Returns where it lies.
   @discardableResult
-  package mutating func write(_ header: FrameHeader, _ payload: UnsafeRawBufferPointer) -> UInt64 {
+  public mutating func write(_ header: FrameHeader, _ payload: UnsafeRawBufferPointer) -> UInt64 {
     let at = head
     let slot = unsafe ring + Int(at & UInt64(capacity - 1))
     unsafe slot.storeBytes(of: header, as: FrameHeader.self)
@@ -44,28 +44,28 @@ import Synchronization
     return at
   }
   /// Lets the reader see what was written. A full fence: a look at whether the reader sleeps may follow.
-  package func publish() { unsafe headWord.pointee.store(head, ordering: .sequentiallyConsistent) }
+  public func publish() { unsafe headWord.pointee.store(head, ordering: .sequentiallyConsistent) }
   /// What was published last.
-  package var published: UInt64 { unsafe headWord.pointee.load(ordering: .relaxed) }
+  public var published: UInt64 { unsafe headWord.pointee.load(ordering: .relaxed) }
 
   /// The payload of a frame that still lies in the ring.
-  @unsafe package func payload(at position: UInt64, byteCount: Int) -> UnsafeRawBufferPointer {
+  @unsafe public func payload(at position: UInt64, byteCount: Int) -> UnsafeRawBufferPointer {
     let start = unsafe ring + Int(position & UInt64(capacity - 1)) + Frame.headerByteCount
     return unsafe UnsafeRawBufferPointer(start: start, count: byteCount)
   }
 }
 
 /// The reading side of a ring of bytes that another process writes, perhaps at this moment: what is checked was copied before.
-@safe package struct RingReader: ~Copyable {
+@safe public struct RingReader: ~Copyable {
   // SAFETY: `ring` is mapped for twice `capacity` as long as the channel lives; only one reader exists.
   @usableFromInline let ring: UnsafeMutableRawPointer
   @usableFromInline let headWord: ChannelMemory.Word
   @usableFromInline let tailWord: ChannelMemory.Word
-  package let capacity: Int
+  public let capacity: Int
   /// Bytes ever taken, published or not.
-  package private(set) var tail: UInt64 = 0
+  public private(set) var tail: UInt64 = 0
 
-  package init(_ memory: ChannelMemory, capacity: Int = RegionLayout.ringByteCount) {
+  public init(_ memory: ChannelMemory, capacity: Int = RegionLayout.ringByteCount) {
     unsafe ring = memory.incoming
     unsafe headWord = memory.otherWord(RegionLayout.head)
     unsafe tailWord = memory.ownWord(RegionLayout.tail)
@@ -73,28 +73,28 @@ import Synchronization
   }
 
   /// Whether nothing lies there. Cheap enough for a spin.
-  package var isEmpty: Bool { unsafe headWord.pointee.load(ordering: .acquiring) == tail }
+  public var isEmpty: Bool { unsafe headWord.pointee.load(ordering: .acquiring) == tail }
   /// The same, as a full fence: after a store that says "I sleep".
-  package var isEmptyForSure: Bool { unsafe headWord.pointee.load(ordering: .sequentiallyConsistent) == tail }
+  public var isEmptyForSure: Bool { unsafe headWord.pointee.load(ordering: .sequentiallyConsistent) == tail }
   /// Bytes that lie there; nil: the other side wrote a number that cannot be.
-  package var available: Int? {
+  public var available: Int? {
     let count = unsafe headWord.pointee.load(ordering: .acquiring) &- tail
     return count <= UInt64(capacity) ? Int(count) : nil
   }
   /// Copies the header that lies `offset` bytes on.
-  package func header(offset: Int) -> FrameHeader {
+  public func header(offset: Int) -> FrameHeader {
     unsafe (ring + Int((tail &+ UInt64(offset)) & UInt64(capacity - 1))).load(as: FrameHeader.self)
   }
   /// Copies bytes that lie `offset` bytes on; the caller has checked the range against `available`.
-  package func copy(offset: Int, to target: UnsafeMutableRawBufferPointer) {
+  public func copy(offset: Int, to target: UnsafeMutableRawBufferPointer) {
     guard let base = target.baseAddress else { return }
     unsafe base.copyMemory(from: ring + Int((tail &+ UInt64(offset)) & UInt64(capacity - 1)), byteCount: target.count)
   }
   /// The bytes in place. Only where the writer is trusted: the worker reads its parent's.
-  @unsafe package func bytes(offset: Int, count: Int) -> UnsafeRawBufferPointer {
+  @unsafe public func bytes(offset: Int, count: Int) -> UnsafeRawBufferPointer {
     unsafe UnsafeRawBufferPointer(start: ring + Int((tail &+ UInt64(offset)) & UInt64(capacity - 1)), count: count)
   }
-  package mutating func advance(_ count: Int) { tail &+= UInt64(count) }
+  public mutating func advance(_ count: Int) { tail &+= UInt64(count) }
   /// Lets the writer use what was taken. A full fence: a look at whether the writer waits for room may follow.
-  package func publish() { unsafe tailWord.pointee.store(tail, ordering: .sequentiallyConsistent) }
+  public func publish() { unsafe tailWord.pointee.store(tail, ordering: .sequentiallyConsistent) }
 }
