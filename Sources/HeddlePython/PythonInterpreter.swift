@@ -99,7 +99,7 @@ extension PythonInterpreter {
     let output: ChildProcess.Output
     do {
       output = try ChildProcess.run(
-        path: executable, arguments: [executable] + Bridge.arguments(["check", target.description, "3"]),
+        path: executable, arguments: [executable] + Bridge.arguments(["check", target.description, "3", "4"]),
         environment: ChildProcess.environment, limit: limit)
     } catch {
       throw PythonInterpreterError("\(executable) cannot be started: \(error)")

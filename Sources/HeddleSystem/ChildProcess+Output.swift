@@ -13,7 +13,10 @@ extension ChildProcess {
     package var isTimedOut: Bool
   }
 
-  /// Runs a program to its end and collects what it writes. Its standard input is empty, and descriptor 3 is one more pipe. Blocks.
+  /// Runs a program to its end and collects what it writes. Blocks.
+  ///
+  /// Its standard input is empty, descriptor 3 is one more pipe for what it has to say, and descriptor 4 is one that reads
+  /// end-of-file when this process is gone.
   ///
   /// - Parameters:
   ///   - limit: The process and its group are killed after that.
@@ -23,12 +26,14 @@ extension ChildProcess {
   ) throws(SystemError) -> Output {
     // A list of what is not copyable cannot be made, so each pipe has its name.
     let output = try Descriptor.pipe(), error = try Descriptor.pipe(), answer = try Descriptor.pipe()
+    let lifeline = try Descriptor.pipe()
+    defer { withExtendedLifetime(lifeline.second.number) {} }
     let child: ChildProcess
     let readers: [Int32]
     do {
       child = try ChildProcess(
         path: path, arguments: arguments, environment: environment,
-        descriptors: [-1, output.second.number, error.second.number, answer.second.number])
+        descriptors: [-1, output.second.number, error.second.number, answer.second.number, lifeline.first.number])
       readers = [output.first.number, error.first.number, answer.first.number]
     }
     // Only the child may hold the writing ends now, or end-of-file never comes.

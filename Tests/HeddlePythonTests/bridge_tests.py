@@ -341,7 +341,7 @@ class CheckTests(unittest.TestCase):
     def check(self, target):
         read, write = os.pipe()
         try:
-            subprocess.run([sys.executable, BRIDGE, "check", target, str(write)], pass_fds=[write], check=True)
+            subprocess.run([sys.executable, BRIDGE, "check", target, str(write), "-1"], pass_fds=[write], check=True)
             return marshal.loads(os.read(read, 1 << 16))
         finally:
             os.close(read)

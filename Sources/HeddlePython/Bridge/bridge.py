@@ -1,7 +1,7 @@
 """The Python side of Heddle: takes calls from a channel, runs them, sends back what they gave.
 
 Usage:  bridge.py serve CHANNEL LIFELINE THREADS    (descriptors; -1: no lifeline)
-        bridge.py check TARGET ANSWER               (loads a target, writes one answer to a descriptor)
+        bridge.py check TARGET ANSWER LIFELINE      (loads a target, writes one answer to a descriptor)
 
 README.md beside this file says what travels. No dependencies; Python 3.8 and later. The text must also *parse* on every older
 Python (no f-strings, no keyword-only arguments), so that one that is too old answers with a sentence and not with a SyntaxError.
@@ -564,8 +564,10 @@ def serve(channel, lifeline, threads):
     flush()
 
 
-def check(target, answer):
+def check(target, answer, lifeline):
     """Loads a target and writes what became of it to the descriptor `answer`."""
+    if lifeline >= 0:
+        hold_lifeline(lifeline)
     report = {"version": list(sys.version_info[:3]), "executable": sys.executable}
     try:
         resolve(target)
@@ -586,4 +588,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "serve":
         serve(int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
     elif sys.argv[1] == "check":
-        check(sys.argv[2], int(sys.argv[3]))
+        check(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

@@ -74,6 +74,12 @@ package struct MarshalWriter {
     }
     patch(UInt32(clamping: bytes.count - start - 5), at: start + 1)
   }
+  /// Text in UTF-8 that may hold lone surrogates, three bytes each.
+  package mutating func write(encoded text: some Collection<UInt8>) {
+    bytes.append(MarshalCode.string)
+    append(UInt32(clamping: text.count))
+    bytes.append(contentsOf: text)
+  }
   package mutating func write(bytes value: some Collection<UInt8>) {
     bytes.append(MarshalCode.bytes)
     append(UInt32(clamping: value.count))
@@ -118,6 +124,12 @@ package struct MarshalWriter {
     bytes.append(MarshalCode.list)
     append(UInt32(clamping: count))
   }
+  /// Any number of values may follow; `setCount` says then how many, at the place that is returned.
+  package mutating func beginListOfUnknownCount() -> Int {
+    beginList(count: 0)
+    return bytes.count - 4
+  }
+  package mutating func setCount(_ count: Int, at mark: Int) { patch(UInt32(clamping: count), at: mark) }
   /// `count` values must follow.
   package mutating func beginTuple(count: Int) {
     bytes.append(MarshalCode.tuple)
