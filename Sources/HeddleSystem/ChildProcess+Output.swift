@@ -62,7 +62,7 @@ extension ChildProcess {
       collect(errorReader, into: &collected[1], isOpen: &isOpen[1], limit: byteLimit)
       collect(answerReader, into: &collected[2], isOpen: &isOpen[2], limit: byteLimit)
     }
-    if isTimedOut { child.signalGroup(SIGKILL) }
+    if isTimedOut { child.killGroup() }
     let end = child.reap()
     return Output(
       standardOutput: collected[0], standardError: collected[1], answer: collected[2], exit: end.exit, isTimedOut: isTimedOut)
