@@ -25,15 +25,13 @@ public struct PythonCall<Output: Decodable & Sendable>: Sendable {
     self.keywords = keywords.map { (name: $0.key, value: $0.value) }
   }
 
-  /// The call as the bridge takes it: a tuple of target, positional and keyword arguments, in marshal's bytes.
+  /// The arguments as the bridge takes them: a tuple of positional and keyword arguments, in marshal's bytes.
   ///
-  /// - Throws: `PythonTargetError` for a target that is none, `EncodingError` for an argument that cannot be written.
-  package func encoded() throws -> [UInt8] {
-    _ = try PythonTarget(target)
+  /// - Throws: `EncodingError` for an argument that cannot be written.
+  package func encodedArguments() throws -> [UInt8] {
     var writer = MarshalWriter()
     let encoder = MarshalEncoder()
-    writer.beginTuple(count: 3)
-    writer.write(target)
+    writer.beginTuple(count: 2)
     writer.beginTuple(count: arguments.count)
     for argument in arguments { try encoder.encode(argument, into: &writer) }
     writer.beginDictionary()

@@ -1,3 +1,4 @@
+import Heddle
 import HeddleSystem
 
 /// A Python interpreter on this machine that Heddle can use: a file, and its version.
@@ -137,6 +138,9 @@ enum Bridge {
   /// Arguments of an interpreter that run the bridge with `arguments`.
   ///
   /// The script is an argument itself: no file of ours has to be found at run time, and tracebacks name it `<heddle>`.
+  static func workerArguments(threads: Int) -> [String] {
+    arguments(["serve", "\(WorkerRecipe.socketNumber)", "\(WorkerRecipe.memoryNumber)", "\(WorkerRecipe.lifelineNumber)", "\(threads)"])
+  }
   static func arguments(_ arguments: [String]) -> [String] {
     let script = String(decoding: PackageResources.bridge_py, as: UTF8.self)
     return ["-c", "import sys; exec(compile(sys.argv.pop(1), '<heddle>', 'exec'))", script] + arguments

@@ -39,6 +39,11 @@ public struct PythonTarget: Sendable, Hashable, CustomStringConvertible {
     }
   }
 
+  /// The folder of the script; nil for a module.
+  package var scriptFolder: String? {
+    guard case .file(let path) = place else { return nil }
+    return path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+  }
   /// The target as it was written.
   public var description: String {
     switch place {

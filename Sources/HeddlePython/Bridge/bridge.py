@@ -1,10 +1,7 @@
-<<<<<<< HEAD
-# placeholder
-=======
 """The Python side of Heddle: takes calls from a channel, runs them, sends back what they gave.
 
-Usage:  bridge.py serve CHANNEL LIFELINE THREADS    (descriptors; -1: no lifeline)
-        bridge.py check TARGET ANSWER LIFELINE      (loads a target, writes one answer to a descriptor)
+Usage:  bridge.py serve CHANNEL MEMORY LIFELINE THREADS    (descriptors, and a number)
+        bridge.py check TARGET ANSWER LIFELINE             (loads a target, writes one answer to a descriptor)
 
 README.md beside this file says what travels. No dependencies; Python 3.8 and later. The text must also *parse* on every older
 Python (no f-strings, no keyword-only arguments), so that one that is too old answers with a sentence and not with a SyntaxError.
@@ -23,13 +20,11 @@ import os
 import time
 import types
 
-# What a frame is. From Heddle: CALL. To Heddle: the others.
-CALL = 1
-READY = 2
-RETURNED = 3
-RAISED = 4
-REFUSED = 5
-UNSENDABLE = 6
+# How a call ended: HeddleWire's ResultKind.
+RETURNED = 1
+RAISED = 3
+REFUSED = 4
+UNSENDABLE = 5
 
 #: The marshal version that every supported Python reads and writes alike: no references, no short forms.
 FORMAT = 2
@@ -50,45 +45,268 @@ HERE = (lambda: 0).__code__.co_filename
 # -- Transport ---------------------------------------------------------------------------------------------------------------
 
 
-class StreamTransport(object):
-    """Frames over a stream socket: four bytes of length, then kind, job, and for answers CPU and wall nanoseconds.
+class RingTransport(object):
+    """Calls and answers through the memory that is shared with the parent: HeddleWire/Transport, in Python.
 
-    A transport has `receive`, `send`, `close`, and `parked`: whether the last `receive` slept. `receive` is called by one
-    thread at a time, and `send` too.
+    The numbers below are those of RegionLayout.swift and Frame.swift. A memoryview reads and writes an aligned eight-byte word as one
+    access, and x86-64 keeps stores in order; where a store must be seen before a later load, a lock's compare-and-exchange is the
+    fence. `receive` is called by one thread at a time, and `send` too.
     """
 
-    def __init__(self, descriptor):
+    VERSION = 1
+    MAGIC = 0x3130656C64646568
+    WORDS = 1 << 16
+    RING = 1 << 20
+    MASK = RING - 1
+    CAPACITY = 256
+    PAYLOAD = 1 << 17
+    # Words, in steps of eight bytes.
+    HEAD, TAIL, PARKED, WANTS_ROOM, BUSY_TIME, BUSY_JOBS, IDENTITY, CLAIMS, STARTS = 0, 8, 16, 24, 32, 33, 64, 128, 512
+    DEFINE, JOB, BEGIN_JOB, PART, STOP = 1, 2, 3, 4, 5
+    HELLO, RESULT, BEGIN_RESULT, RESULT_PART = 1, 2, 3, 4
+
+    #: How often it looks for the next call before it sleeps: some 30 us, what a wake-up costs. After a burst, whose end it most
+    #: likely is, a spin would only take the processor from the parent.
+    SPINS, SPINS_AFTER_BURST = 400, 20
+    #: After so many looks without a reader for its answers it rings: the parent sleeps.
+    PATIENCE = 30
+
+    def __init__(self, channel, memory, threads):
+        import mmap
         import socket
         import struct
+        import threading
 
-        self._socket = socket.socket(fileno=descriptor)
+        size = 2 * (self.WORDS + self.RING)
+        if os.fstat(memory).st_size != size:
+            raise SystemExit("this memory is not Heddle's")
+        # What the parent writes is mapped read-only: a function that runs wild cannot spoil calls that another worker may have to run.
+        theirs = memoryview(mmap.mmap(memory, size // 2, prot=mmap.PROT_READ, offset=0))
+        ours = memoryview(mmap.mmap(memory, size // 2, offset=size // 2))
+        self._theirs, self._ours = theirs[: self.WORDS].cast("Q"), ours[: self.WORDS].cast("Q")
+        self._requests, self._answers = theirs[self.WORDS :], ours[self.WORDS :]
+        if list(self._theirs[self.IDENTITY : self.IDENTITY + 4]) != [self.MAGIC, self.VERSION, self.RING, self.CAPACITY]:
+            raise SystemExit("the parent is another version of Heddle")
+        os.close(memory)
+        self._socket = socket.socket(fileno=channel)
         self._socket.setblocking(True)
-        self._incoming = self._socket.makefile("rb", 1 << 16)
-        self._length = struct.Struct("<I")
-        self._request = struct.Struct("<BQ")
-        self._answer = struct.Struct("<IBQQQ")
+        self._header = struct.Struct("<IBBHII")
+        self._shape = struct.Struct("<QQ")
+        self._measures = struct.Struct("<QQ")
+        self._fence = threading.Lock()
+        self._bells = threading.Condition(threading.Lock())
+        self._is_listening = False
+        self._targets = []
+        self._tail = self._head = self._position = 0
+        self._sleeps = self._rung = self._room_rung = self._mark = 0
+        self._jobs = self._burst = self._busy = self._checked = 0
+        self._since = time.monotonic_ns()
+        # Under one GIL a spin would hold up the threads that have work.
+        self._spins = self.SPINS if threads == 1 else 0
+        self._closed = False
         self.parked = True
 
-    def receive(self):
-        """The next message as (kind, job, payload); None when the other side is gone. Blocks."""
-        head = self._incoming.read(4)
-        if len(head) < 4:
-            return None
-        size = self._length.unpack(head)[0]
-        frame = self._incoming.read(size)
-        if len(frame) < size or size < self._request.size:
-            return None
-        kind, job = self._request.unpack_from(frame)
-        return kind, job, memoryview(frame)[self._request.size :]
+    # Reading
 
-    def send(self, kind, job, payload, cpu=0, wall=0):
-        """Sends one answer, whole. Blocks while the other side does not read."""
-        head = self._answer.pack(len(payload) + self._answer.size - 4, kind, job, cpu, wall)
-        if len(payload) < 1 << 16:
-            self._socket.sendall(head + payload)
+    def receive(self):
+        """The next call that is ours as (position, target, payload); None when there will be none. Blocks."""
+        theirs, ours, unpack = self._theirs, self._ours, self._header.unpack_from
+        self.parked = False
+        while not self._closed:
+            if theirs[self.HEAD] == self._tail:
+                self._await_requests()
+                continue
+            size, kind, flags, _, low, number = unpack(self._requests, self._tail & self.MASK)
+            if kind == self.JOB or kind == self.BEGIN_JOB:
+                position = self._position = self._position + ((low - self._position) & 0xFFFFFFFF)
+                if not self._claim(position):
+                    self._pass(size)
+                    continue
+                payload = self._bytes(self._tail + 16, size)
+                self._pass(size)
+                if kind == self.BEGIN_JOB:
+                    payload = self._parts(self._shape.unpack_from(payload)[0])
+                return position, self._targets[number], payload
+            if kind == self.DEFINE:
+                self._targets.append(bytes(self._bytes(self._tail + 16, size)).decode("utf-8"))
+            elif kind == self.STOP:
+                self._closed = True
+            # Otherwise a part of a large call that was taken back.
+            self._pass(size)
+        return None
+
+    def _claim(self, position):
+        """Claims a call before it starts. False: the parent took it back."""
+        slot = position & (self.CAPACITY - 1)
+        self._ours[self.STARTS + slot] = time.monotonic_ns()
+        self._ours[self.CLAIMS + slot] = position + 1
+        self._order()
+        verdict = self._theirs[self.CLAIMS + slot]
+        while verdict >> 2 == position + 1 and verdict & 3 == 1:
+            time.sleep(0)
+            verdict = self._theirs[self.CLAIMS + slot]
+        return verdict >> 2 != position + 1 or verdict & 3 != 2
+
+    def _order(self):
+        """What was stored is seen before what is loaded from here on."""
+        self._fence.acquire(False)
+        self._fence.release()
+
+    def _bytes(self, start, size):
+        start &= self.MASK
+        if start + size <= self.RING:
+            return self._requests[start : start + size]
+        return b"".join((self._requests[start:], self._requests[: start + size - self.RING]))
+
+    def _parts(self, size):
+        whole = bytearray()
+        while len(whole) < size:
+            if self._theirs[self.HEAD] == self._tail:
+                self._await_requests()
+                continue
+            part = self._header.unpack_from(self._requests, self._tail & self.MASK)[0]
+            whole += self._bytes(self._tail + 16, part)
+            self._pass(part)
+        return whole
+
+    def _pass(self, size):
+        """Gives a frame's place back."""
+        self._tail += (16 + size + 15) & ~15
+        self._ours[self.TAIL] = self._tail
+        wants = self._theirs[self.WANTS_ROOM]
+        if wants and wants != self._room_rung and self._theirs[self.HEAD] - self._tail <= self.RING // 2:
+            self._room_rung = wants
+            self._ring()
+
+    def _await_requests(self):
+        theirs, tail, head = self._theirs, self._tail, self.HEAD
+        self._report(time.monotonic_ns())
+        spins = min(self._spins, self.SPINS_AFTER_BURST) if self._burst > 8 else self._spins
+        self._burst = 0
+        for spin in range(spins):
+            if theirs[head] != tail:
+                self._since = time.monotonic_ns()
+                return
+            if spin == self.PATIENCE:
+                self._ring_if_unread()
+        self._ring_if_unread()
+        self.parked = True
+        self._sleeps += 1
+        self._ours[self.PARKED] = self._sleeps
+        self._order()
+        if theirs[head] == tail and not self._await_bell(lambda: theirs[head] != tail):
+            self._closed = True
+        self._ours[self.PARKED] = 0
+        self._since = time.monotonic_ns()
+
+    def _await_bell(self, is_due):
+        """Sleeps until a bell rings, which any of those who sleep may have taken. False: the parent is gone."""
+        # One thread listens and wakes the others. `is_due` is asked under the lock: a bell that was taken before has made it true.
+        with self._bells:
+            if is_due():
+                return True
+            if self._is_listening:
+                self._bells.wait()
+                return True
+            self._is_listening = True
+        try:
+            return len(self._socket.recv(256)) > 0
+        except InterruptedError:
+            return True
+        except OSError:
+            return False
+        finally:
+            with self._bells:
+                self._is_listening = False
+                self._bells.notify_all()
+
+    # Writing
+
+    def greet(self):
+        """Says that this worker listens."""
+        self._frame(self.HELLO, 0, 0, b"")
+        self._ring_if_parked()
+
+    def send(self, kind, position, payload, cpu=0, wall=0):
+        """Sends one answer, whole. Blocks while the parent does not read."""
+        measures = self._measures.pack(cpu, wall)
+        size = 16 + len(payload)
+        if size <= self.PAYLOAD:
+            self._frame(self.RESULT, position, kind, measures + payload)
         else:
-            self._socket.sendall(head)
-            self._socket.sendall(payload)
+            self._frame(self.BEGIN_RESULT, position, kind, self._shape.pack(size, 0))
+            self._frame(self.RESULT_PART, 0, 0, measures)
+            view = memoryview(payload)
+            for start in range(0, len(payload), self.PAYLOAD):
+                self._frame(self.RESULT_PART, 0, 0, view[start : start + self.PAYLOAD])
+        self._jobs += 1
+        self._burst += 1
+        now = time.monotonic_ns()
+        if now - self._since > 50000:
+            self._report(now)
+            # In a burst: ring if nothing was read since the last look.
+            if self._theirs[self.TAIL] < self._mark:
+                self._ring_if_parked()
+            self._mark = self._head
+
+    def _frame(self, kind, position, number, payload):
+        size = len(payload)
+        room = (16 + size + 15) & ~15
+        if self._head + room - self._theirs[self.TAIL] > self.RING:
+            self._await_room(room)
+        start = self._head & self.MASK
+        answers = self._answers
+        self._header.pack_into(answers, start, size, kind, 0, 0, position & 0xFFFFFFFF, number)
+        start += 16
+        if start + size <= self.RING:
+            answers[start : start + size] = payload
+        elif start >= self.RING:
+            answers[:size] = payload
+        else:
+            first = self.RING - start
+            answers[start:] = payload[:first]
+            answers[: size - first] = payload[first:]
+        self._head += room
+        self._ours[self.HEAD] = self._head
+
+    def _await_room(self, room):
+        while True:
+            self._sleeps += 1
+            self._ours[self.WANTS_ROOM] = self._sleeps
+            self._order()
+            self._ring_if_parked()
+            if self._head + room - self._theirs[self.TAIL] <= self.RING:
+                break
+            if not self._await_bell(lambda: self._head + room - self._theirs[self.TAIL] <= self.RING):
+                os._exit(0)
+        self._ours[self.WANTS_ROOM] = 0
+
+    def _ring_if_unread(self):
+        if self._theirs[self.TAIL] != self._head:
+            self._ring_if_parked()
+
+    def _ring_if_parked(self):
+        self._order()
+        sleep = self._theirs[self.PARKED]
+        if sleep and sleep != self._rung:
+            self._rung = sleep
+            self._ring()
+
+    def _ring(self):
+        import socket
+
+        try:
+            self._socket.send(b"\1", socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        except OSError:
+            # Full: it rings already. Closed: the lifeline ends us.
+            pass
+
+    def _report(self, now):
+        """Says how long the calls took since the last report."""
+        self._busy += now - self._since
+        self._since = now
+        self._ours[self.BUSY_TIME] = self._busy
+        self._ours[self.BUSY_JOBS] = self._jobs
 
     def close(self):
         """Gives up the channel. Takes no lock: it also runs in a child that was forked while another thread was in `receive`."""
@@ -462,8 +680,7 @@ class Worker(object):
         self.receiving = threading.Lock()
         self.sending = threading.Lock()
         self.loading = threading.RLock()
-        greeting = {"version": list(sys.version_info[:3]), "executable": sys.executable, "pid": os.getpid()}
-        self.transport.send(READY, 0, marshal.dumps(greeting, FORMAT))
+        self.transport.greet()
         if self.threads == 1:
             self.serve()
             return
@@ -499,12 +716,12 @@ class Worker(object):
                 parked = transport.parked
             if message is None:
                 return
-            job = message[1]
+            position, target, payload = message
             if parked or several:
                 mark_wall, mark_cpu = wall_clock(), thread_clock()
             start = wall_clock()
             try:
-                target, arguments, keywords = loads(message[2])
+                arguments, keywords = loads(payload)
                 function = functions.get(target) or self.function(target)
                 start = wall_clock()
                 value = function(*arguments, **keywords)
@@ -517,6 +734,7 @@ class Worker(object):
                 wall = wall_clock() - start
                 kind, payload = REFUSED, marshal.dumps(refusal_data(error), FORMAT)
             except Unsendable as error:
+                wall = wall_clock() - start
                 kind, payload = UNSENDABLE, marshal.dumps({"message": str(error)}, FORMAT)
             except BaseException as error:
                 wall = wall_clock() - start
@@ -531,7 +749,7 @@ class Worker(object):
                 mark_wall, mark_cpu = wall_clock(), now
             flush()
             with sending:
-                transport.send(kind, job, payload, cpu, wall)
+                transport.send(kind, position, payload, cpu, wall)
             message = payload = None
 
 
@@ -551,16 +769,17 @@ def flush():
         pass
 
 
-def serve(channel, lifeline, threads):
-    """Takes calls from the descriptor `channel` until it is closed."""
+def serve(channel, memory, lifeline, threads):
+    """Takes calls from the shared memory, with bells on the descriptor `channel`, until it is told to stop."""
     import faulthandler
 
     faulthandler.enable()
-    if lifeline >= 0:
-        hold_lifeline(lifeline)
+    hold_lifeline(lifeline)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)
-    transport = StreamTransport(channel)
+    transport = RingTransport(channel, memory, threads)
+    os.set_inheritable(channel, False)
+    os.set_inheritable(lifeline, False)
     # A child that the function forks must not answer in our place, nor keep the channel open.
     os.register_at_fork(after_in_child=transport.close)
     Worker(transport, threads).run()
@@ -589,7 +808,6 @@ if __name__ == "__main__":
     if sys.path[:1] == [""]:
         del sys.path[0]
     if sys.argv[1] == "serve":
-        serve(int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+        serve(*[int(n) for n in sys.argv[2:6]])
     elif sys.argv[1] == "check":
         check(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
->>>>>>> ad8fdb2ae8c17c2dc6992f5e31910d86ea5ab97e
