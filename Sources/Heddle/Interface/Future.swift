@@ -82,6 +82,14 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
     unsafe output = value
     end(Stage.succeeded)
   }
+  /// Ends it with an error unless it has ended.
+  package func fail(with error: any Error) { fail(error) }
+  /// One that has failed.
+  package static func failed(_ error: any Error) -> Future<Output> {
+    let future = Future<Output>(in: nil)
+    future.fail(error)
+    return future
+  }
   override func writeFailure(_ error: any Error) { unsafe failure = error }
 
   override var isAsync: Bool { unsafe asyncWork != nil }

@@ -32,6 +32,8 @@ public struct JobError: Error, Sendable, CustomStringConvertible {
   public var attempt: Int
   /// The worker's process identifier, where there was one.
   public var workerPID: Int32?
+  /// How long that run took until it ended or was stopped; nil where nobody measured it.
+  public var ran: Duration?
   /// The most memory that the worker held. Unit: bytes.
   public var peakMemory: Int?
   /// The last lines that the worker wrote to its standard error.
@@ -39,14 +41,15 @@ public struct JobError: Error, Sendable, CustomStringConvertible {
 
   /// An error with what is known.
   public init(
-    code: Code, message: String, exit: WorkerExit? = nil, attempt: Int = 1, workerPID: Int32? = nil, peakMemory: Int? = nil,
-    standardErrorTail: String = ""
+    code: Code, message: String, exit: WorkerExit? = nil, attempt: Int = 1, workerPID: Int32? = nil, ran: Duration? = nil,
+    peakMemory: Int? = nil, standardErrorTail: String = ""
   ) {
     self.code = code
     self.message = message
     self.exit = exit
     self.attempt = attempt
     self.workerPID = workerPID
+    self.ran = ran
     self.peakMemory = peakMemory
     self.standardErrorTail = standardErrorTail
   }

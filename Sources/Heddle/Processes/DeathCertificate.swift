@@ -15,9 +15,9 @@ struct DeathCertificate {
     }
   }
   /// The error of a job that the worker had started.
-  func error(attempt: Int) -> JobError {
+  func error(attempt: Int, ran: Duration?) -> JobError {
     JobError(
-      code: doom?.code ?? .workerDied, message: doom?.message ?? message, exit: exit, attempt: attempt, workerPID: pid,
+      code: doom?.code ?? .workerDied, message: doom?.message ?? message, exit: exit, attempt: attempt, workerPID: pid, ran: ran,
       peakMemory: end.peakMemory, standardErrorTail: standardErrorTail)
   }
   private var message: String {

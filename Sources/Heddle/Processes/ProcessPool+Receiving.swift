@@ -10,6 +10,7 @@ extension ProcessPool {
     var future: AnyFuture
     var receiver: any ResultReceiver
     var result: RawResult
+    var attempt: Int
   }
 
   /// Reads one batch of a worker's results and ends their futures. false: there was nothing, or another thread is at it.
@@ -38,9 +39,9 @@ extension ProcessPool {
     bells.ring(self)
     // 3. Decode and end, outside all locks: both run the user's code.
     for arrival in arrivals {
-      unsafe arrival.receiver.receive(
-        arrival.future, kind: arrival.result.header.type, bytes: batch.bytes(of: arrival.result), segments: arrival.result.large,
-        decoder: batch.decoder)
+      let answer = unsafe WorkerAnswer(
+        kind: arrival.result.header.type, bytes: batch.bytes(of: arrival.result), segments: arrival.result.large, attempt: arrival.attempt)
+      arrival.receiver.receive(arrival.future, answer, decoder: batch.decoder)
     }
     return true
   }
@@ -61,7 +62,7 @@ extension ProcessPool {
       return nil
     }
     let future = unsafe end(position, of: channel, .ended, &core).takeRetainedValue()
-    return Arrival(future: future, receiver: core.receivers[Int(job.type)], result: result)
+    return Arrival(future: future, receiver: core.receivers[Int(job.type)], result: result, attempt: job.extras?.attempt ?? 1)
   }
   /// Lets a job run again after its back-off.
   func retry(_ job: QueuedJob, _ extras: JobExtras, _ core: inout Core) {

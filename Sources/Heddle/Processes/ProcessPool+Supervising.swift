@@ -8,7 +8,7 @@ extension ProcessPool {
   func supervise() {
     let batch = ResultBatch()
     var poller = Poller()
-    var output = OutputForwarder()
+    var output = OutputForwarder(sink: recipe.printed)
     var lastTick = MonotonicTime.now
     while true {
       drainAll(batch)
@@ -152,6 +152,7 @@ extension ProcessPool {
     var error = JobError.timedOut(limit, onThread: recipe.width > 1)
     error.attempt = extras.attempt
     error.workerPID = channel.process.pid
+    error.ran = limit
     if recipe.width > 1 {
       // The others that run in that process must not die for it: the future ends, its place is free when the job returns.
       let future = unsafe channel.flights[position].job.future.takeUnretainedValue()
@@ -260,6 +261,13 @@ extension ProcessPool {
     }
   }
 
+  /// How long a job that has started has run; nil where its worker does not say.
+  private func runTime(of position: UInt64, _ job: QueuedJob, in channel: WorkerChannel) -> Duration? {
+    guard recipe.tellsStarts || job.extras?.options.timeout != nil else { return nil }
+    let start = MonotonicTime(nanoseconds: channel.memory.start(of: position))
+    return start <= .now ? .now - start : nil
+  }
+
   // MARK: Deaths
 
   /// A worker has gone: what it had finished keeps its result, what it ran fails or runs again, what lay behind runs elsewhere.
@@ -294,7 +302,7 @@ extension ProcessPool {
           continue
         }
         started += 1
-        let error = certificate.error(attempt: job.extras?.attempt ?? 1)
+        let error = certificate.error(attempt: job.extras?.attempt ?? 1, ran: runTime(of: position, job, in: channel))
         if let extras = job.extras, !core.dropsWaiting, unsafe job.future._withUnsafeGuaranteedRef({ $0.isOpen }), extras.spend(for: error.code) {
           retry(job, extras, &core)
         } else {
@@ -302,6 +310,7 @@ extension ProcessPool {
         }
       }
       if core.state.workers[channel.place].phase == .starting { core.startFailure = certificate.startFailure }
+      core.processorTime += end.processorTime
       core.state.workerExited(at: channel.place, failed: started, back: back.count)
       core.channels[channel.place] = nil
       core.live.removeAll { $0 === channel }

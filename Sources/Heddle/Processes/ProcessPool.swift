@@ -7,8 +7,19 @@ import Synchronization
 package protocol ResultReceiver: AnyObject, Sendable {
   /// What a worker is told once, before the first job of this type.
   var definition: [UInt8] { get }
-  /// Ends `future` with what a worker sent. Called outside all locks; `bytes` are private memory and untrusted.
-  func receive(_ future: AnyFuture, kind: UInt32, bytes: UnsafeRawBufferPointer, segments: (any SegmentSource)?, decoder: MessageDecoder)
+  /// Ends `future` with what a worker sent. Called outside all locks; the answer's bytes are private memory and untrusted.
+  func receive(_ future: AnyFuture, _ answer: WorkerAnswer, decoder: MessageDecoder)
+}
+
+/// What a worker sent as the end of a job.
+@safe package struct WorkerAnswer {
+  /// A `ResultKind`, or any other number.
+  package var kind: UInt32
+  /// Valid during the call.
+  package var bytes: UnsafeRawBufferPointer
+  package var segments: (any SegmentSource)?
+  /// Which run of the job it was, from 1.
+  package var attempt: Int
 }
 
 /// A pool of worker processes: it takes encoded jobs and gives back encoded results. It knows neither Swift types nor Python.
@@ -38,6 +49,8 @@ package final class ProcessPool: FutureSource {
     var killTime: MonotonicTime?
     /// Shut down so that what waits does not run any more.
     var dropsWaiting = false
+    /// Of the workers that have gone.
+    var processorTime = Duration.zero
     /// Why the last worker did not start.
     var startFailure = ""
     /// Workers that need to be looked at: they wrote nonsense.
@@ -123,6 +136,9 @@ package final class ProcessPool: FutureSource {
       core.receivers.append(receiver)
     }
   }
+
+  /// Processor time of the workers that have gone, with what they started and waited for: after shutdown, of all.
+  package var processorTime: Duration { core.withLock { $0.processorTime } }
 
   // MARK: FutureSource
 

@@ -15,9 +15,8 @@ final class SwiftReceiver<J: Job>: ResultReceiver {
     definition = Array(name.utf8)
   }
 
-  func receive(
-    _ future: AnyFuture, kind: UInt32, bytes: UnsafeRawBufferPointer, segments: (any SegmentSource)?, decoder: MessageDecoder
-  ) {
+  func receive(_ future: AnyFuture, _ answer: WorkerAnswer, decoder: MessageDecoder) {
+    let (kind, bytes, segments) = unsafe (answer.kind, answer.bytes, answer.segments)
     // SAFETY: the pool hands back the future that was submitted with this receiver's type.
     let future = unsafe unsafeDowncast(future, to: Future<J.Output>.self)
     if kind == ResultKind.value {

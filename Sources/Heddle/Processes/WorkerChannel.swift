@@ -14,7 +14,9 @@ final class WorkerChannel: @unchecked Sendable {
   let process: ChildProcess
   /// Doorbell and lifeline: when this end is closed, the worker ends.
   let socket: Descriptor
-  /// The worker's standard error; -1 bytes are never read by anybody else.
+  /// Never written; closed with this object.
+  private let lifeline: Descriptor
+  /// The worker's standard error.
   let standardError: Descriptor
   let memory: ChannelMemory
   private let mappings: Mappings
@@ -83,9 +85,14 @@ final class WorkerChannel: @unchecked Sendable {
 
     let sockets = try Descriptor.socketPair()
     let errors = try Descriptor.pipe()
+    let lifeline = try Descriptor.pipe()
     process = try ChildProcess(
       path: recipe.path, arguments: recipe.arguments, environment: recipe.environment,
-      descriptors: [-1, recipe.standardOutput == .standardError ? errors.second.number : 1, errors.second.number, sockets.second.number, shared.file.number])
+      descriptors: [
+        -1, recipe.standardOutput == .standardError ? errors.second.number : 1, errors.second.number, sockets.second.number,
+        shared.file.number, recipe.hasLifelinePipe ? lifeline.first.number : -1,
+      ])
+    self.lifeline = lifeline.second
     socket = sockets.first
     standardError = errors.first
     mappings = Mappings(shared: shared, parentWords: parentWords, workerWords: workerWords, requests: requests, responses: responses)

@@ -18,9 +18,17 @@ package struct WorkerRecipe: Sendable {
     case standardError
   }
 
+  /// What takes the workers' standard error, on the pool's own thread; nil: this process's standard error.
+  package var printed: (@Sendable ([UInt8]) -> Void)?
+  /// Whether a worker finds the reading end of a pipe that nobody writes: its kernel tells it of our end where no thread of its can.
+  package var hasLifelinePipe = false
+  /// Whether a worker says of every job when it starts, and not only of those that have a time limit.
+  package var tellsStarts = false
+
   /// The descriptors that a worker finds: its input, output and error, then the socket and the shared memory.
   package static let socketNumber: Int32 = 3
   package static let memoryNumber: Int32 = 4
+  package static let lifelineNumber: Int32 = 5
 
   package init(path: String, arguments: [String], environment: [String]) {
     self.path = path

@@ -1,0 +1,254 @@
+import HeddlePython
+import HeddleSystem
+
+/// A run: inputs are read and handed to the runner on one thread, results become rows on another, and between them a bound.
+///
+/// Who does what:
+/// - the feeder, a thread of its own, because reading standard input may block for ever while rows are due;
+/// - the caller of `run`, who alone writes rows and to standard error;
+/// - threads of the runner, which only leave an outcome behind (`finish`).
+/// The feeder stops at `window` inputs that have no row yet, so memory does not grow with the inputs, whatever their number, nor
+/// with the results, however slowly they are written.
+final class Batch: Sendable {
+  /// Why nothing more is started.
+  enum Stop: Sendable, Equatable {
+    case interrupted
+    case tooManyFailures
+    /// The reader of standard output is gone.
+    case brokenPipe
+    /// A row could not be written; a sentence.
+    case cannotWrite(String)
+    /// An input could not be read; a sentence.
+    case cannotRead(String)
+
+    /// How long what runs may still take; nil: for ever.
+    var grace: Duration? {
+      switch self {
+      case .interrupted: .seconds(5)
+      case .tooManyFailures, .cannotRead: nil
+      case .brokenPipe, .cannotWrite: .zero
+      }
+    }
+  }
+  /// A call that has ended.
+  private struct Finished {
+    let input: Input
+    /// The place among the calls of this run, without gaps.
+    let sequence: Int
+    let replaces: Bool
+    let outcome: CallOutcome
+  }
+  private struct State {
+    /// Ended, and not yet fetched by the writer.
+    var finished: [Finished] = []
+    /// Handed out, and without a row.
+    var pending = 0
+    /// Whether the feeder has come to the end of the inputs.
+    var isFed = false
+    var stop: Stop?
+    /// Inputs read, skipped ones included.
+    var read = 0
+    var skipped = 0
+  }
+  private let state = Locked(State())
+  /// Wakes the writer: something has ended, all has been read, or the run is to stop.
+  private let news = Parker()
+  /// Wakes the feeder: there is room, or the run is to stop.
+  private let room = Parker()
+  private let runner: any CallRunner
+  private let target: MarshaledValue
+  private let window: Int
+
+  /// - Parameter target: The function, as a marshaled string.
+  init(runner: any CallRunner, target: MarshaledValue, keepsOrder: Bool) {
+    self.runner = runner
+    self.target = target
+    // In order, a slow input holds back the rows of all behind it; a wider window keeps the workers busy meanwhile.
+    window = runner.window * (keepsOrder ? 8 : 1)
+  }
+
+  /// Starts nothing more. The first reason counts.
+  func stop(_ reason: Stop) {
+    state.withLock { if $0.stop == nil { $0.stop = reason } }
+    news.unpark()
+    room.unpark()
+  }
+
+  // MARK: The feeder's side
+
+  /// Reads inputs until there are no more and hands them to the runner. Blocks.
+  ///
+  /// - Parameter decide: Whether an input is run, and whether its row replaces another.
+  func feed(_ reader: InputReader, decide: (Input) -> Ledger.Decision) {
+    var reader = reader
+    var sequence = 0
+    while let input = next(&reader) {
+      guard case .run(let replaces) = decide(input) else {
+        state.withLock {
+          $0.read += 1
+          $0.skipped += 1
+        }
+        continue
+      }
+      guard awaitRoom() else { break }
+      let place = sequence
+      sequence += 1
+      guard let call = input.call(target: target) else {
+        finish(Finished(input: input, sequence: place, replaces: replaces, outcome: Self.unreadable(input)))
+        continue
+      }
+      runner.submit(call) { [self] outcome in
+        finish(Finished(input: input, sequence: place, replaces: replaces, outcome: outcome))
+      }
+    }
+    state.withLock { $0.isFed = true }
+    news.unpark()
+  }
+  private func next(_ reader: inout InputReader) -> Input? {
+    if state.withLock({ $0.stop != nil }) { return nil }
+    do { return try reader.next() } catch {
+      let reason = (error as? SystemError)?.reason ?? "\(error)"
+      stop(.cannotRead("the inputs could not be read to the end: \(reason)"))
+      return nil
+    }
+  }
+  /// Blocks until one more input may be out.
+  ///
+  /// - Returns: Whether it is counted as out; not where the run is to stop.
+  private func awaitRoom() -> Bool {
+    while true {
+      let ticket = room.ticket
+      let answer: Bool? = state.withLock { state in
+        if state.stop != nil { return false }
+        guard state.pending < window else { return nil }
+        state.pending += 1
+        state.read += 1
+        return true
+      }
+      if let answer { return answer }
+      room.park(ticket: ticket)
+    }
+  }
+  private static func unreadable(_ input: Input) -> CallOutcome {
+    guard case .unreadable(_, let sentence) = input.content else { preconditionFailure("readable input \(input.index)") }
+    return CallOutcome(ending: .failed(code: "notEncodable", message: sentence, exit: nil), seconds: 0, attempts: 0)
+  }
+  private func finish(_ finished: Finished) {
+    let isFirst = state.withLock { state in
+      state.finished.append(finished)
+      return state.finished.count == 1
+    }
+    if isFirst { news.unpark() }
+  }
+
+  // MARK: The writer's side
+
+  /// What the writer is told.
+  struct Options {
+    var total: Int?
+    var keepsOrder = false
+    var maxFailures: Int?
+    var progress: ProgressLine
+    /// What functions have printed since it was last asked.
+    var printed: () -> [[UInt8]] = { [] }
+  }
+  /// What became of the run.
+  struct Result {
+    var summary = Summary()
+    var skipped = 0
+    /// Inputs that were read and have no row.
+    var notRun = 0
+    var stop: Stop?
+  }
+
+  /// Writes rows until all is done. Blocks.
+  ///
+  /// - Parameter write: Writes a row, whole; `replaces` says whether an older row of its input counts no more.
+  func run(_ options: Options, write: (Row, Bool) throws(SystemError) -> Void) -> Result {
+    var progress = options.progress
+    let start = MonotonicTime.now
+    var nextDraw = start
+    var result = Result()
+    var held: [Int: Finished] = [:]
+    var nextInOrder = 0
+    var ending: OSThread?
+
+    func settle(_ finished: Finished) {
+      if case .notRun = finished.outcome.ending {
+        result.notRun += 1
+        return
+      }
+      let row = Row(finished.input, finished.outcome, replaces: finished.replaces)
+      do throws(SystemError) {
+        try write(row, finished.replaces)
+      } catch {
+        result.notRun += 1
+        // Once a row is lost no other may follow it as if nothing had been.
+        if error.isBrokenPipe { stop(.brokenPipe) } else { stop(.cannotWrite("a result could not be written: \(error.reason)")) }
+        return
+      }
+      guard let failure = row.failure else { return result.summary.addSuccess() }
+      result.summary.add(failure, input: Self.text(of: finished.input))
+      if let limit = options.maxFailures, result.summary.failed >= limit { stop(.tooManyFailures) }
+    }
+
+    while true {
+      let ticket = news.ticket
+      let (finished, isOver, stopped, counted) = state.withLock { state in
+        var taken: [Finished] = []
+        swap(&taken, &state.finished)
+        return (taken, state.pending == taken.count && (state.isFed || state.stop != nil), state.stop, state)
+      }
+      for one in finished {
+        switch state.withLock({ $0.stop }) {
+        case .brokenPipe, .cannotWrite: result.notRun += 1
+        default:
+          guard options.keepsOrder else {
+            settle(one)
+            continue
+          }
+          held[one.sequence] = one
+          while let next = held.removeValue(forKey: nextInOrder) {
+            settle(next)
+            nextInOrder += 1
+          }
+        }
+      }
+      if !finished.isEmpty {
+        state.withLock { $0.pending -= finished.count }
+        room.unpark()
+      }
+      if let stopped, ending == nil {
+        // On a thread of its own: it blocks until what runs has ended, and rows are due meanwhile.
+        ending = try? OSThread(name: "heddle-stop") { [runner] in runner.shutdown(grace: stopped.grace) }
+      }
+      for output in options.printed() { progress.pass(output) }
+      let now = MonotonicTime.now
+      if now >= nextDraw {
+        let isFed = counted.isFed
+        progress.draw(
+          Progress(
+            done: result.summary.succeeded + result.summary.failed + counted.skipped, skipped: counted.skipped,
+            failed: result.summary.failed, total: options.total ?? (isFed ? counted.read : nil), elapsed: now - start))
+        nextDraw = now + ProgressLine.interval
+      }
+      if isOver && finished.isEmpty { break }
+      if finished.isEmpty { news.park(ticket: ticket, until: progress.isShown ? nextDraw : .distantFuture) }
+    }
+    progress.clear()
+    if let ending { ending.join() } else { runner.shutdown(grace: nil) }
+    for output in options.printed() { progress.pass(output) }
+    let last = state.withLock { $0 }
+    result.skipped = last.skipped
+    result.stop = last.stop
+    return result
+  }
+
+  /// The input as its row shows it, without the quotes of a text.
+  private static func text(of input: Input) -> String {
+    if input.value.kind == .string, let text = try? MarshalDecoder().decode(String.self, from: input.value.bytes) { return text }
+    var writer = JSONWriter()
+    try? writer.write(input.value)
+    return String(decoding: writer.bytes, as: UTF8.self)
+  }
+}

@@ -1,0 +1,45 @@
+import HeddlePython
+
+/// One input: its place, and its value in marshal's bytes, of which the call and the row are made.
+struct Input: Sendable {
+  enum Content: Sendable {
+    /// The line as text, the JSON value, or the CSV row as a dictionary.
+    case value(MarshaledValue)
+    /// What could not be read: the text as a marshaled string, and a sentence. Its row is a failure, and the run goes on.
+    case unreadable(MarshaledValue, String)
+  }
+  let index: Int
+  let content: Content
+  /// How the value becomes arguments.
+  let format: InputFormat
+
+  /// What stands in the row, and what a later run knows the input by.
+  var value: MarshaledValue {
+    switch content {
+    case .value(let value), .unreadable(let value, _): value
+    }
+  }
+
+  /// The call of `target` (a marshaled string) with this input, as the bridge takes it; nil where it could not be read.
+  func call(target: MarshaledValue) -> [UInt8]? {
+    guard case .value(let value) = content else { return nil }
+    var writer = MarshalWriter(capacity: value.bytes.count + target.bytes.count + 20)
+    writer.beginTuple(count: 3)
+    writer.append(marshaled: target.bytes)
+    switch (format, value.kind) {
+    case (.json, .list), (.csv, .list):
+      writer.append(marshaled: value.bytes)
+      writer.beginDictionary()
+      writer.endDictionary()
+    case (.json, .dictionary), (.csv, .dictionary):
+      writer.beginTuple(count: 0)
+      writer.append(marshaled: value.bytes)
+    default:
+      writer.beginTuple(count: 1)
+      writer.append(marshaled: value.bytes)
+      writer.beginDictionary()
+      writer.endDictionary()
+    }
+    return writer.bytes
+  }
+}

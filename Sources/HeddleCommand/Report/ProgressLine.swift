@@ -1,0 +1,85 @@
+/// How far a run is, as the progress line shows it.
+struct Progress: Equatable {
+  /// Inputs that have a row, those that had one before included.
+  var done = 0
+  /// Of those, how many had one before.
+  var skipped = 0
+  /// Failed in this run.
+  var failed = 0
+  /// All inputs, where that is known.
+  var total: Int?
+  /// Since the run began.
+  var elapsed = Duration.zero
+
+  /// Inputs a second, in this run.
+  var rate: Double {
+    let seconds = elapsed / .seconds(1)
+    return seconds > 0 ? Double(done - skipped) / seconds : 0
+  }
+  /// nil: nothing can be said.
+  var left: Duration? {
+    guard let total, rate > 0 else { return nil }
+    return .seconds(Double(max(total - done, 0)) / rate)
+  }
+
+  /// `37/120 30% · 2 failed · 12.5/s · 0:06 left`, cut to `width` columns.
+  func text(width: Int) -> String {
+    var parts = [total.map { "\(done)/\($0) \($0 == 0 ? 100 : done * 100 / $0)%" } ?? "\(done)"]
+    if failed > 0 { parts.append("\(failed) failed") }
+    if done > skipped { parts.append("\(Self.format(rate: rate))/s") }
+    if let left, done < total ?? 0 { parts.append("\(Self.format(left)) left") } else { parts.append(Self.format(elapsed)) }
+    return String(parts.joined(separator: " · ").prefix(max(width - 1, 1)))
+  }
+
+  /// Three figures at most.
+  static func format(rate: Double) -> String {
+    if rate >= 99.95 { return String(Int(rate.rounded())) }
+    let tenths = Int((rate * (rate < 9.995 ? 100 : 10)).rounded())
+    let scale = rate < 9.995 ? 100 : 10
+    let fraction = String(tenths % scale)
+    return "\(tenths / scale)." + String(repeating: "0", count: (scale == 100 ? 2 : 1) - fraction.count) + fraction
+  }
+  /// `1:02:03`, `2:03`, `0:03`.
+  static func format(_ span: Duration) -> String {
+    let seconds = Int((span / .seconds(1)).rounded(.up))
+    func two(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60)
+    return hours > 0 ? "\(hours):\(two(minutes)):\(two(seconds % 60))" : "\(minutes):\(two(seconds % 60))"
+  }
+}
+
+/// The line at the bottom of a terminal that is written over and over, and gives way to whatever else is printed.
+///
+/// Not safe to share: all of standard error goes through the one thread that owns it.
+struct ProgressLine {
+  /// At most ten times a second; more often nobody can read.
+  static let interval = Duration.milliseconds(100)
+  let isShown: Bool
+  private let width: () -> Int
+  private let write: ([UInt8]) -> Void
+  private var isDrawn = false
+
+  init(isShown: Bool, width: @escaping () -> Int, write: @escaping ([UInt8]) -> Void) {
+    self.isShown = isShown
+    self.width = width
+    self.write = write
+  }
+
+  /// Draws the line anew.
+  mutating func draw(_ progress: Progress) {
+    guard isShown else { return }
+    write(Array("\r\(progress.text(width: width()))\u{1b}[K".utf8))
+    isDrawn = true
+  }
+  /// Takes the line away.
+  mutating func clear() {
+    guard isDrawn else { return }
+    write(Array("\r\u{1b}[K".utf8))
+    isDrawn = false
+  }
+  /// Lets something else out, above the line.
+  mutating func pass(_ output: [UInt8]) {
+    clear()
+    write(output)
+  }
+}

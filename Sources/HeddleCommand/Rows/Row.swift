@@ -1,0 +1,88 @@
+import HeddlePython
+
+/// One line of the results: what became of an input.
+struct Row {
+  /// The object, with a newline after it.
+  let line: [UInt8]
+  /// nil: it succeeded.
+  let failure: RowFailure?
+
+  /// The row of an input whose call ended so.
+  ///
+  /// - Parameters:
+  ///   - replaces: Whether an earlier row in the file, a failure of the same input, counts no more. It says so in a last member, which
+  ///     is taken out again when the file is tidied.
+  init(_ input: Input, _ outcome: CallOutcome, replaces: Bool = false) {
+    var writer = JSONWriter()
+    writer.write(raw: "{\"index\": \(input.index), \"input\": ")
+    // What was read as JSON or as text can be written as such.
+    if (try? writer.write(input.value)) == nil { writer.write(raw: "null") }
+    var failure: RowFailure?
+    switch outcome.ending {
+    case .returned(let value):
+      var withValue = writer
+      withValue.write(raw: ", \"ok\": true, \"value\": ")
+      do throws(JSONWriter.Unwritable) {
+        try withValue.write(MarshaledValue(bytes: value))
+        writer = withValue
+      } catch { failure = RowFailure(code: "notDecodable", message: "the result cannot be written: \(error)") }
+    case .raised(let error):
+      failure = RowFailure(code: "exception", type: error.type, message: error.message, traceback: error.traceback, notes: error.notes)
+    case .failed(let code, let message, let exit): failure = RowFailure(code: code, message: message, exit: exit)
+    case .notRun: failure = RowFailure(code: "cancelled", message: "the call was not run")
+    }
+    if let failure {
+      writer.write(raw: ", \"ok\": false, \"error\": ")
+      failure.write(to: &writer)
+    }
+    writer.write(raw: ", \"seconds\": ")
+    // Microseconds: what the clock is good for.
+    writer.write((outcome.seconds * 1e6).rounded() / 1e6)
+    writer.write(raw: ", \"attempts\": \(outcome.attempts)")
+    if replaces { writer.write(raw: Self.replacesMember) }
+    writer.write(raw: "}\n")
+    line = writer.bytes
+    self.failure = failure
+  }
+
+  /// How a row says that it takes the place of an earlier one.
+  static let replacesMember = ", \"replaces\": true"
+}
+
+/// Why an input has no value.
+struct RowFailure: Equatable {
+  /// `exception`, or a `JobError` code.
+  var code: String
+  /// The Python type, where the function raised.
+  var type: String?
+  var message: String
+  var traceback: String?
+  var notes: [String] = []
+  /// How the worker ended: `SIGSEGV`, `exit 3`.
+  var exit: String?
+
+  fileprivate func write(to writer: inout JSONWriter) {
+    writer.write(raw: "{\"code\": ")
+    writer.write(code)
+    for (name, value) in [("type", type), ("message", message), ("traceback", traceback), ("exit", exit)] {
+      guard let value else { continue }
+      writer.write(raw: ", \"\(name)\": ")
+      writer.write(value)
+    }
+    if !notes.isEmpty {
+      writer.write(raw: ", \"notes\": [")
+      for (place, note) in notes.enumerated() {
+        if place > 0 { writer.write(raw: ", ") }
+        writer.write(note)
+      }
+      writer.write(raw: "]")
+    }
+    writer.write(raw: "}")
+  }
+
+  /// What failures of one sort have in common; the summary groups by it.
+  var kind: String {
+    if let type { return type }
+    return exit.map { "\(code) (\($0))" } ?? code
+  }
+}

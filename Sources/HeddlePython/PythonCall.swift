@@ -1,0 +1,49 @@
+/// A call of a Python function: where it is, its arguments, and what it gives.
+///
+/// ```swift
+/// let size = PythonCall<[Int]>("photos.py:thumbnail", "a.jpg", keywords: ["width": 200])
+/// ```
+///
+/// Arguments are any `Encodable` values: a type with keys arrives as `dict`, one without as `list`, `Data` and `[UInt8]` as `bytes`,
+/// integers of any width as `int`, `nil` as `None`, `URL` and `Decimal` as `str`, `Date` as `JSONEncoder` writes it: a `float` of seconds since 2001.
+/// `Output` is any `Decodable` type; `PythonValue` takes whatever comes. A `tuple` and a `set` decode as a list, a named tuple and a data
+/// class by their fields, a `datetime`, a path, a `UUID` and a `Decimal` as text, a NumPy array as a list.
+public struct PythonCall<Output: Decodable & Sendable>: Sendable {
+  /// The function, as it was written; looked at when the call is submitted.
+  public let target: String
+  /// The positional arguments.
+  public let arguments: [any Encodable & Sendable]
+  /// The keyword arguments, in their order.
+  public let keywords: [(name: String, value: any Encodable & Sendable)]
+
+  /// A call of `target`, which is `file.py:function` or `package.module:function`.
+  public init(
+    _ target: String, _ arguments: any Encodable & Sendable..., keywords: KeyValuePairs<String, any Encodable & Sendable> = [:]
+  ) {
+    self.target = target
+    self.arguments = arguments
+    self.keywords = keywords.map { (name: $0.key, value: $0.value) }
+  }
+
+  /// The arguments as the bridge takes them: a tuple of positional and keyword arguments, in marshal's bytes.
+  ///
+  /// - Throws: `EncodingError` for an argument that cannot be written.
+  package func encodedArguments() throws -> [UInt8] {
+    var writer = MarshalWriter()
+    let encoder = MarshalEncoder()
+    writer.beginTuple(count: 2)
+    writer.beginTuple(count: arguments.count)
+    for argument in arguments { try encoder.encode(argument, into: &writer) }
+    writer.beginDictionary()
+    for keyword in keywords {
+      writer.write(keyword.name)
+      try encoder.encode(keyword.value, into: &writer)
+    }
+    writer.endDictionary()
+    guard writer.bytes.count <= Int32.max else {
+      throw EncodingError.invalidValue(
+        target, .init(codingPath: [], debugDescription: "the arguments have more than 2 GiB, which Python's marshal cannot read; pass a file's name"))
+    }
+    return writer.bytes
+  }
+}

@@ -1,0 +1,164 @@
+import Heddle
+import HeddleSystem
+
+/// The pool of interpreters behind an executor: it is set up at the first call, since which Python depends on where the script is.
+final class PythonEngine: Sendable {
+  private struct State {
+    /// nil: not set up. One thread does it; the others wait for `ready`.
+    var pool: Result<ProcessPool, JobError>?
+    var isSettingUp = false
+    var isClosed = false
+    /// One a target, so that a worker is told its name once.
+    var functions: [String: PythonFunction] = [:]
+  }
+  private let state = Locked(State())
+  private let ready = ThreadGate()
+  private let maxWorkers: Int
+  private let mode: PythonMode
+  private let settings: PythonSettings
+
+  init(maxWorkers: Int, mode: PythonMode, settings: PythonSettings) {
+    self.maxWorkers = maxWorkers
+    self.mode = mode
+    self.settings = settings
+  }
+
+  func submit<Receiver: PythonResultReceiver>(
+    target: String, options: JobOptions, receiver: Receiver.Type, arguments: () throws -> [UInt8]
+  ) -> Future<Receiver.Output> {
+    let function: PythonFunction
+    let pool: ProcessPool
+    do {
+      (function, pool) = try prepare(target)
+    } catch {
+      return .failed(error)
+    }
+    let future = Future<Receiver.Output>(in: pool)
+    do {
+      let bytes = try arguments()
+      let type = function.key(Receiver.self)
+      unsafe bytes.withUnsafeBytes { bytes in
+        unsafe pool.submit(future, bytes: bytes, segments: [], type: ObjectIdentifier(type), options: options) { Receiver(target: target) }
+      }
+    } catch let error as JobError {
+      future.fail(with: error)
+    } catch {
+      future.fail(
+        with: JobError(
+          code: .notEncodable, message: "The arguments of \(target) cannot be sent to Python, so it did not run: \(error)."))
+    }
+    return future
+  }
+  /// The function's entry and the pool, which is made where this is the first call.
+  private func prepare(_ name: String) throws -> (PythonFunction, ProcessPool) {
+    let known = state.withLock { state -> (PythonFunction, ProcessPool)? in
+      guard let function = state.functions[name], case .success(let pool)? = state.pool else { return nil }
+      return (function, pool)
+    }
+    if let known { return known }
+    let target = try PythonTarget(name)
+    let pool = try poolFor(target)
+    return state.withLock { state in
+      let function = state.functions[name] ?? PythonFunction()
+      state.functions[name] = function
+      return (function, pool)
+    }
+  }
+  private func poolFor(_ target: PythonTarget) throws(JobError) -> ProcessPool {
+    enum Role { case done(Result<ProcessPool, JobError>), makes, waits, closed }
+    let role = state.withLock { state -> Role in
+      if let pool = state.pool { return .done(pool) }
+      if state.isClosed { return .closed }
+      if state.isSettingUp { return .waits }
+      state.isSettingUp = true
+      return .makes
+    }
+    switch role {
+    case .done(let pool): return try pool.get()
+    case .closed: throw JobError.submittedTooLate
+    case .waits:
+      ready.wait()
+      return try poolFor(target)
+    case .makes:
+      // Looking for the interpreter starts it once, so no lock is held.
+      let made = make(target)
+      let isClosed = state.withLock { state in
+        state.pool = made
+        return state.isClosed
+      }
+      ready.open()
+      if isClosed, case .success(let pool) = made { pool.abandon() }
+      return try made.get()
+    }
+  }
+  private func make(_ target: PythonTarget) -> Result<ProcessPool, JobError> {
+    do {
+      let interpreter = try settings.interpreter ?? PythonInterpreter.find(explicit: settings.python, scriptFolder: target.scriptFolder)
+      let threads = mode == .threads ? maxWorkers : 1
+      var recipe = WorkerRecipe(
+        path: interpreter.executable, arguments: [interpreter.executable] + Bridge.workerArguments(threads: threads),
+        environment: ChildProcess.environment)
+      recipe.width = threads
+      recipe.tellsStarts = true
+      recipe.hasLifelinePipe = true
+      recipe.standardOutput = settings.printsToStandardError ? .standardError : .inherited
+      recipe.printed = settings.printed
+      return .success(try ProcessPool(recipe: recipe, maxWorkers: mode == .threads ? 1 : maxWorkers))
+    } catch {
+      return .failure(JobError(code: .workerNotStarted, message: "No Python worker can be started: \(error)"))
+    }
+  }
+
+  var processorTime: Duration {
+    guard case .success(let pool)? = state.withLock({ $0.pool }) else { return .zero }
+    return pool.processorTime
+  }
+  func shutdown(_ mode: ShutdownMode) async {
+    let pool = state.withLock { state in
+      state.isClosed = true
+      return state.pool
+    }
+    if case .success(let pool)? = pool { await pool.shutdown(mode) }
+  }
+  func abandon() {
+    let pool = state.withLock { state in
+      state.isClosed = true
+      return state.pool
+    }
+    if case .success(let pool)? = pool { pool.abandon() }
+  }
+}
+
+/// One target of an executor. Its parts name the pair of it and what reads its results, for the pool.
+final class PythonFunction: Sendable {
+  final class Key: Sendable {}
+  private let keys = Locked<[ObjectIdentifier: Key]>([:])
+
+  func key(_ receiver: any PythonResultReceiver.Type) -> Key {
+    keys.withLock { keys in
+      if let key = keys[ObjectIdentifier(receiver)] { return key }
+      let key = Key()
+      keys[ObjectIdentifier(receiver)] = key
+      return key
+    }
+  }
+}
+
+/// Opens once; threads sleep until then.
+final class ThreadGate: Sendable {
+  private let isOpen = Locked(false)
+  private let parker = Parker()
+
+  func open() {
+    isOpen.withLock { $0 = true }
+    parker.unpark()
+  }
+  /// Blocks.
+  func wait() {
+    while true {
+      let ticket = parker.ticket
+      if isOpen.withLock({ $0 }) { return }
+      parker.park(ticket: ticket)
+    }
+  }
+}

@@ -1,0 +1,148 @@
+import Heddle
+import HeddleSystem
+
+/// A Python interpreter on this machine that Heddle can use: a file, and its version.
+public struct PythonInterpreter: Sendable, Hashable {
+  /// The interpreter itself: not a shim or a script that chooses one, so that a worker starts without that detour.
+  public let executable: String
+  /// Major, minor and micro number: `[3, 11, 7]`.
+  public let version: [Int]
+
+  /// The oldest version that the bridge runs on.
+  public static let oldestVersion = [3, 8]
+
+  /// How long an interpreter may take to say what it is.
+  static let probeLimit = Duration.seconds(20)
+}
+
+/// No interpreter that can be used, as a sentence that says what was tried.
+public struct PythonInterpreterError: Error, Sendable, Hashable, CustomStringConvertible {
+  /// The sentence.
+  public let message: String
+  init(_ message: String) { self.message = message }
+  /// The sentence.
+  public var description: String { message }
+}
+
+extension PythonInterpreter {
+  /// Finds the interpreter to use and asks it what it is. Blocks for as long as Python takes to start.
+  ///
+  /// In this order: `explicit`; the virtual environment in `VIRTUAL_ENV`; `.venv` in the folder of the script; `python3`, then
+  /// `python`, on `PATH`.
+  ///
+  /// - Throws: `PythonInterpreterError`: there is none, it does not work, or it is older than 3.8.
+  public static func find(explicit: String? = nil, scriptFolder: String? = nil) throws -> PythonInterpreter {
+    let environment = ChildProcess.environment
+    let path = try locate(explicit: explicit, scriptFolder: scriptFolder, environment: environment)
+    // The executable's own line is last: nothing may be printed before it but by a broken site.
+    let script = "import sys; print('.'.join(str(n) for n in sys.version_info[:3])); print(sys.executable)"
+    let output: ChildProcess.Output
+    do {
+      // Not `-I -S`: a shim or a virtual environment tells its `sys.executable` either way, and Python 2 knows no `-I`.
+      output = try ChildProcess.run(path: path, arguments: [path, "-E", "-S", "-c", script], environment: environment, limit: probeLimit)
+    } catch {
+      throw PythonInterpreterError("\(path) cannot be started: \(error)")
+    }
+    let lines = String(decoding: output.standardOutput, as: UTF8.self).split(separator: "\n")
+    let version = lines.first?.split(separator: ".").compactMap { Int($0) } ?? []
+    guard output.exit == .code(0), lines.count == 2, version.count == 3 else { throw notPython(path, output) }
+    guard !version.lexicographicallyPrecedes(oldestVersion) else {
+      throw PythonInterpreterError(
+        "\(path) is Python \(version.map(String.init).joined(separator: ".")); Heddle needs 3.8 or later: name one with --python")
+    }
+    return PythonInterpreter(executable: lines[1].isEmpty ? path : String(lines[1]), version: version)
+  }
+
+  static func notPython(_ path: String, _ output: ChildProcess.Output) -> PythonInterpreterError {
+    if output.isTimedOut { return PythonInterpreterError("\(path) did not answer within \(probeLimit); is it a Python interpreter?") }
+    let complaint = String(decoding: output.standardError, as: UTF8.self).split(separator: "\n").last.map { ": \($0)" } ?? ""
+    return PythonInterpreterError("\(path) is no Python interpreter that works\(complaint)")
+  }
+
+  /// The file to start; see `find`. Looks at names only.
+  static func locate(explicit: String?, scriptFolder: String?, environment: [String]) throws -> String {
+    func variable(_ name: String) -> String? {
+      environment.first { $0.hasPrefix("\(name)=") }.map { String($0.dropFirst(name.utf8.count + 1)) }.flatMap { $0.isEmpty ? nil : $0 }
+    }
+    let folders = (variable("PATH") ?? "/usr/local/bin:/usr/bin:/bin").split(separator: ":").map(String.init)
+    func onPath(_ name: String) -> String? { folders.lazy.map { "\($0)/\(name)" }.first(where: Files.isExecutable) }
+
+    if let explicit {
+      if explicit.contains("/") {
+        if Files.isExecutable(explicit) { return explicit }
+        // A virtual environment's folder is what one has at hand.
+        if Files.isExecutable("\(explicit)/bin/python3") { return "\(explicit)/bin/python3" }
+        throw PythonInterpreterError("\(explicit) \(Files.exists(explicit) ? "is not a program" : "does not exist"); --python takes a path or a name like python3.12")
+      }
+      guard let found = onPath(explicit) else { throw PythonInterpreterError("there is no \(explicit) on PATH; --python takes a path or a name like python3.12") }
+      return found
+    }
+    var tried: [String] = []
+    for folder in [variable("VIRTUAL_ENV"), scriptFolder.map { "\($0)/.venv" }].compactMap({ $0 }) {
+      let candidate = "\(folder)/bin/python3"
+      if Files.isExecutable(candidate) { return candidate }
+      tried.append(candidate)
+    }
+    for name in ["python3", "python"] {
+      if let found = onPath(name) { return found }
+      tried.append("\(name) on PATH")
+    }
+    throw PythonInterpreterError("there is no Python: tried \(tried.joined(separator: ", ")); install Python 3.8 or later, or name one with --python")
+  }
+}
+
+extension PythonInterpreter {
+  /// Loads a target in a process of its own and forgets it, so that what is wrong with it is known before any worker starts. Blocks.
+  ///
+  /// - Parameter limit: How long loading may take.
+  /// - Throws: `PythonTargetError` where the target cannot be called, `PythonInterpreterError` where the interpreter failed.
+  public func check(_ target: PythonTarget, limit: Duration = .seconds(600)) throws {
+    let output: ChildProcess.Output
+    do {
+      output = try ChildProcess.run(
+        path: executable, arguments: [executable] + Bridge.arguments(["check", target.description, "3", "4"]),
+        environment: ChildProcess.environment, limit: limit)
+    } catch {
+      throw PythonInterpreterError("\(executable) cannot be started: \(error)")
+    }
+    if output.isTimedOut {
+      throw PythonTargetError("\(target) was not loaded within \(limit); move what takes that long into the function", reason: .importFailed)
+    }
+    let answer: CheckAnswer
+    do { answer = try MarshalDecoder().decode(CheckAnswer.self, from: output.answer) } catch {
+      let end =
+        switch output.exit {
+        case .signal(let number): "was killed by signal \(number)"
+        case .code(let code): "ended with exit code \(code)"
+        case nil: "ended"
+        }
+      let tail = String(decoding: output.standardError.suffix(2000), as: UTF8.self)
+      throw PythonTargetError("Python \(end) while it loaded \(target)\(tail.isEmpty ? "" : ":\n\(tail)")", reason: .importFailed)
+    }
+    if let refusal = answer.refusal { throw refusal }
+  }
+
+  private struct CheckAnswer: Decodable {
+    var reason: String?
+    var message: String?
+    var failure: PythonFailure?
+
+    var refusal: PythonTargetError? {
+      reason.map { PythonTargetError(message ?? $0, reason: .init(rawValue: $0) ?? .importFailed, failure: failure) }
+    }
+  }
+}
+
+/// The worker script, as a program to start.
+enum Bridge {
+  /// Arguments of an interpreter that run the bridge with `arguments`.
+  ///
+  /// The script is an argument itself: no file of ours has to be found at run time, and tracebacks name it `<heddle>`.
+  static func workerArguments(threads: Int) -> [String] {
+    arguments(["serve", "\(WorkerRecipe.socketNumber)", "\(WorkerRecipe.memoryNumber)", "\(WorkerRecipe.lifelineNumber)", "\(threads)"])
+  }
+  static func arguments(_ arguments: [String]) -> [String] {
+    let script = String(decoding: PackageResources.bridge_py, as: UTF8.self)
+    return ["-c", "import sys; exec(compile(sys.argv.pop(1), '<heddle>', 'exec'))", script] + arguments
+  }
+}

@@ -1,0 +1,121 @@
+import Heddle
+import HeddleWire
+
+/// Reads the results of one function.
+protocol PythonResultReceiver: ResultReceiver {
+  associatedtype Output: Sendable
+  init(target: String)
+}
+
+/// A worker's answer, taken apart: what was measured stands before the payload, in 16 bytes.
+struct PythonAnswer {
+  /// Processor time of the call's thread, and time on the clock.
+  var processorTime: Duration
+  var wallTime: Duration
+  var attempt: Int
+  var kind: UInt32
+  var payload: [UInt8]
+
+  /// nil: too short to be one.
+  init?(_ answer: WorkerAnswer) {
+    guard unsafe answer.bytes.count >= 16 else { return nil }
+    processorTime = unsafe .nanoseconds(Int64(clamping: answer.bytes.loadUnaligned(fromByteOffset: 0, as: UInt64.self)))
+    wallTime = unsafe .nanoseconds(Int64(clamping: answer.bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
+    attempt = answer.attempt
+    kind = answer.kind
+    payload = unsafe Array(answer.bytes.dropFirst(16))
+  }
+
+  /// The bytes of the value, or the error that stands in its place.
+  func value(of target: String) throws -> [UInt8] {
+    switch kind {
+    case ResultKind.value: return payload
+    case ResultKind.remoteError: throw try MarshalDecoder().decode(PythonFailure.self, from: payload)
+    case ResultKind.notDecodable: throw try MarshalDecoder().decode(PythonRefusal.self, from: payload).error
+    case ResultKind.notEncodable:
+      let sentence = try MarshalDecoder().decode(PythonRefusal.self, from: payload).message
+      throw JobError(code: .notEncodable, message: "\(target) has run, but \(sentence).", attempt: attempt)
+    default: throw JobError(code: .notDecodable, message: "The interpreter answered \(target) in a way that this version of Heddle does not know.")
+    }
+  }
+}
+
+/// Why a worker cannot call a target, or cannot send its result.
+struct PythonRefusal: Decodable {
+  var message: String
+  var reason: String?
+  var failure: PythonFailure?
+
+  var error: PythonTargetError {
+    PythonTargetError(message, reason: reason.flatMap(PythonTargetError.Reason.init(rawValue:)) ?? .importFailed, failure: failure)
+  }
+}
+
+/// Ends a future with a decoded value.
+final class PythonReceiver<Value: Decodable & Sendable>: PythonResultReceiver {
+  typealias Output = Value
+  private let target: String
+  let definition: [UInt8]
+
+  init(target: String) {
+    self.target = target
+    definition = Array(target.utf8)
+  }
+  func receive(_ future: AnyFuture, _ answer: WorkerAnswer, decoder: MessageDecoder) {
+    // SAFETY: the pool hands back the future that was submitted with this receiver's type.
+    let future = unsafe unsafeDowncast(future, to: Future<Value>.self)
+    do {
+      guard let answer = PythonAnswer(answer) else { throw JobError.garbled(target) }
+      let bytes = try answer.value(of: target)
+      do { future.succeed(try MarshalDecoder().decode(Value.self, from: bytes)) } catch {
+        throw JobError(
+          code: .notDecodable,
+          message: "\(target) has run, but what it returned is no \(Value.self): \(error). Use PythonValue to take whatever comes.",
+          attempt: answer.attempt)
+      }
+    } catch is DecodingError {
+      future.fail(with: JobError.garbled(target))
+    } catch {
+      future.fail(with: error)
+    }
+  }
+}
+
+/// A call that an interpreter answered, with what was measured.
+package struct MeasuredCall: Sendable {
+  /// The bytes of the value in marshal's form, or the error in its place.
+  package var outcome: Result<[UInt8], any Error>
+  package var processorTime: Duration
+  package var wallTime: Duration
+  package var attempt: Int
+}
+
+/// Ends a future with the bytes as they came.
+final class MeasuredReceiver: PythonResultReceiver {
+  typealias Output = MeasuredCall
+  private let target: String
+  let definition: [UInt8]
+
+  init(target: String) {
+    self.target = target
+    definition = Array(target.utf8)
+  }
+  func receive(_ future: AnyFuture, _ answer: WorkerAnswer, decoder: MessageDecoder) {
+    // SAFETY: the pool hands back the future that was submitted with this receiver's type.
+    let future = unsafe unsafeDowncast(future, to: Future<MeasuredCall>.self)
+    guard let answer = PythonAnswer(answer) else { return future.fail(with: JobError.garbled(target)) }
+    future.succeed(
+      MeasuredCall(
+        outcome: Result { try answer.value(of: target) }, processorTime: answer.processorTime, wallTime: answer.wallTime,
+        attempt: answer.attempt))
+  }
+}
+
+extension JobError {
+  static func garbled(_ target: String) -> JobError {
+    JobError(code: .notDecodable, message: "The interpreter's answer to \(target) cannot be read: something wrote over its memory, or into its channel.")
+  }
+  static var submittedTooLate: JobError {
+    JobError(code: .executorShutDown, message: "The executor was shut down before this call was submitted. Submit earlier, or make a new executor.")
+  }
+}
