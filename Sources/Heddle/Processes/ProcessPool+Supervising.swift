@@ -90,12 +90,13 @@ extension ProcessPool {
           lastTick = now
           for place in core.state.tick() { if let channel = core.channels[place] { takeBack(from: channel, &core) } }
         }
-        plan.wakeTime = min(plan.wakeTime, lastTick + Self.tickInterval)
       }
       dispatch(&core, &bells)
       watchLimits(now, &core, &bells, &plan)
       if core.state.mustGiveUp { giveUp(&core, &plan) }
       if core.state.isShutDown { finish(now, &core, &bells, &plan) }
+      // Asked last: what was dispatched here may lie behind another job.
+      if core.state.needsTicks { plan.wakeTime = min(plan.wakeTime, lastTick + Self.tickInterval) }
       if !core.startRequests.isEmpty || !core.violators.isEmpty { plan.wakeTime = now }
       core.sleepsUntil = plan.wakeTime
       return plan
