@@ -19,6 +19,7 @@ extension ProcessPool {
       if plan.isOver { break }
       sleep(until: plan.wakeTime, &poller, &output)
     }
+    wakeUp.close()
     finished.succeed(())
   }
 
