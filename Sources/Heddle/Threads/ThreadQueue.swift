@@ -68,6 +68,8 @@ final class ThreadQueue: Sendable {
       return state.started > 0
     }
   }
+  /// Threads that were wanted, less those that could not be started.
+  var startedCount: Int { state.withLock { $0.started } }
   private func wakeIfNeeded() {
     // A sleeper that is about to sleep has counted itself before it looks at the queue for the last time; the lock that the push
     // took stands between the two, so either it sees the work or we see it.
