@@ -181,15 +181,18 @@ struct OutboundMessage {
 struct OutputTail {
   private static let limit = 4096
   private var bytes: [UInt8] = []
+  /// What is kept does not begin where the output began.
+  private var isCut = false
 
   mutating func append(_ more: [UInt8]) {
+    isCut = isCut || bytes.count + more.count > Self.limit
     bytes += more.suffix(Self.limit)
     if bytes.count > 2 * Self.limit { bytes.removeFirst(bytes.count - Self.limit) }
   }
   /// As text, from the first whole line where something was cut.
   var text: String {
     var last = bytes.suffix(Self.limit)
-    if bytes.count > Self.limit, let newline = last.firstIndex(of: UInt8(ascii: "\n")) { last = last[(newline + 1)...] }
+    if isCut, let newline = last.firstIndex(of: UInt8(ascii: "\n")) { last = last[(newline + 1)...] }
     while last.last == UInt8(ascii: "\n") { last.removeLast() }
     return String(decoding: last, as: UTF8.self)
   }
