@@ -229,7 +229,7 @@ extension ProcessPool {
     for channel in channels {
       poller.add(channel.socket.number)
       poller.add(channel.process.ended.number)
-      poller.add(output.isBlocked ? -1 : channel.standardError.number)
+      poller.add(output.isBlocked || channel.hasClosedStandardError ? -1 : channel.standardError.number)
     }
     // Say that we sleep, then look once more: a worker that wrote before it saw that does not ring.
     let ticket = poller.nextTicket()
@@ -257,9 +257,12 @@ extension ProcessPool {
     }
   }
   private func forward(_ channel: WorkerChannel, _ output: inout OutputForwarder) {
-    if case .bytes(let bytes) = channel.standardError.readAvailable(limit: 1 << 14) {
+    switch channel.standardError.readAvailable(limit: 1 << 14) {
+    case .bytes(let bytes):
       channel.standardErrorTail.append(bytes)
       output.forward(bytes)
+    case .nothingNow: break
+    case .end: channel.hasClosedStandardError = true
     }
   }
 

@@ -50,7 +50,8 @@ final class WorkerChannel: @unchecked Sendable {
 
   // The supervisor's own.
   var standardErrorTail = OutputTail()
-  var hasGreeted = false
+  /// The worker has closed its standard error: it would poll readable for ever.
+  var hasClosedStandardError = false
 
   struct Doom {
     var code: JobError.Code
