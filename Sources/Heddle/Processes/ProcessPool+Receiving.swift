@@ -24,6 +24,7 @@ extension ProcessPool {
     arrivals.reserveCapacity(batch.results.count)
     var bells = Bells()
     core.withLock { core in
+      unsafe channel.landedBatches += 1
       if batch.hasGreeting { core.state.workerGreeted(at: channel.place) }
       for result in batch.results {
         guard let arrival = land(result, from: channel, batch, &core) else { continue }

@@ -1,3 +1,4 @@
+import CHeddle
 import HeddleSystem
 import HeddleWire
 import Synchronization
@@ -284,6 +285,12 @@ extension ProcessPool {
       if !drain(channel, batch) && batch.violation != nil { break }
     }
     BatchCache.give(batch)
+    // Another thread may have read results that it has not dealt with yet: those jobs have ended, their worker did not fail them.
+    while true {
+      let read = channel.response.withLock { $0.batchCount }
+      if core.withLock({ _ in unsafe channel.landedBatches == read }) { break }
+      heddle_yield()
+    }
     while case .bytes(let bytes) = channel.standardError.readAvailable(limit: 1 << 14) {
       channel.standardErrorTail.append(bytes)
       output.forward(bytes)

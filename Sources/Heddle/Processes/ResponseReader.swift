@@ -89,6 +89,8 @@ struct RawResult {
 struct ResponseReader: ~Copyable {
   private var ring: RingReader
   private var large: LargeMessage?
+  /// Batches that were read. Compared with those that were dealt with: a worker is buried after its last result.
+  private(set) var batchCount = 0
 
   init(_ memory: ChannelMemory) { ring = RingReader(memory) }
 
@@ -96,6 +98,7 @@ struct ResponseReader: ~Copyable {
   mutating func read(into batch: ResultBatch) -> Int {
     guard let available = ring.available else {
       batch.violation = "it moved the end of its results to a place that cannot be"
+      batchCount += 1
       return 0
     }
     var offset = 0
@@ -115,6 +118,7 @@ struct ResponseReader: ~Copyable {
       offset += size
     }
     ring.advance(offset)
+    if offset > 0 || batch.violation != nil { batchCount += 1 }
     if offset > 0 { ring.publish() }
     return offset
   }

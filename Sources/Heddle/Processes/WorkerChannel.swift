@@ -35,6 +35,8 @@ final class WorkerChannel: @unchecked Sendable {
   /// What it had reported when its cost was last reckoned.
   @exclusivity(unchecked) var toldTime: UInt64 = 0
   @exclusivity(unchecked) var toldJobs: UInt64 = 0
+  /// Batches of results that were read and dealt with.
+  @exclusivity(unchecked) var landedBatches = 0
   /// A time limit may have to be watched.
   @exclusivity(unchecked) var timedFlights = 0
   /// How many jobs it holds, for those who look without the lock.
