@@ -25,7 +25,9 @@ struct MapRun {
     self.makeRunner = makeRunner
   }
 
-  /// Runs the inputs and says what became of them. What is wrong before that is one sentence, and status 2.
+  /// Runs the inputs and says what became of them.
+  ///
+  /// What is wrong before that is one sentence, and status 2.
   func run() -> ExitStatus {
     do { return try runChecked() } catch let error as PythonTargetError {
       // Of a file that cannot be loaded its own traceback says more than any sentence; the last lines of it say the most.
@@ -50,8 +52,17 @@ struct MapRun {
         InputReader(arguments: options.inputs, format: options.inputFormat)
       }
     let file = try options.output.map { try openResults($0) }
-    let interpreter = try check(options, target)
+    do { return try run(target, reader, file, interruption) } catch {
+      // Nothing was run: a file that was made for it would only be in the way of the next try.
+      file?.removeIfNew()
+      throw error
+    }
+  }
 
+  private func run(
+    _ target: PythonTarget, _ reader: InputReader, _ file: ResultFile?, _ interruption: Interruption?
+  ) throws -> ExitStatus {
+    let interpreter = try check(options, target)
     let isTerminal = Terminal.isTerminal(console)
     let showsProgress = options.progress == .always || options.progress == .auto && isTerminal
     let printed = Printed()
@@ -149,7 +160,9 @@ struct MapRun {
     private let reader: InputReader
     private var ledger: Ledger
     private let onlyFailed: Bool
-    /// JSON may nest 512 deep, and reading it recurses. Unit: bytes.
+    /// JSON may nest 512 deep, and reading it recurses.
+    ///
+    /// Unit: bytes.
     static let stackSize = 4 << 20
 
     init(reader: InputReader, ledger: Ledger, onlyFailed: Bool) {

@@ -24,7 +24,9 @@ public struct PythonInterpreterError: Error, Sendable, Hashable, CustomStringCon
 }
 
 extension PythonInterpreter {
-  /// Finds the interpreter to use and asks it what it is. Blocks for as long as Python takes to start.
+  /// Finds the interpreter to use and asks it what it is.
+  ///
+  /// Blocks for as long as Python takes to start.
   ///
   /// In this order: `explicit`; the virtual environment in `VIRTUAL_ENV`; `.venv` in the folder of the script; `python3`, then
   /// `python`, on `PATH`.
@@ -58,7 +60,9 @@ extension PythonInterpreter {
     return PythonInterpreterError("\(path) is no Python interpreter that works\(complaint)")
   }
 
-  /// The file to start; see `find`. Looks at names only.
+  /// The file to start; see `find`.
+  ///
+  /// Looks at names only.
   static func locate(explicit: String?, scriptFolder: String?, environment: [String]) throws -> String {
     func variable(_ name: String) -> String? {
       environment.first { $0.hasPrefix("\(name)=") }.map { String($0.dropFirst(name.utf8.count + 1)) }.flatMap { $0.isEmpty ? nil : $0 }
@@ -71,9 +75,12 @@ extension PythonInterpreter {
         if Files.isExecutable(explicit) { return explicit }
         // A virtual environment's folder is what one has at hand.
         if Files.isExecutable("\(explicit)/bin/python3") { return "\(explicit)/bin/python3" }
-        throw PythonInterpreterError("\(explicit) \(Files.exists(explicit) ? "is not a program" : "does not exist"); --python takes a path or a name like python3.12")
+        throw PythonInterpreterError(
+          "\(explicit) \(Files.exists(explicit) ? "is not a program" : "does not exist"); --python takes a path or a name like python3.12")
       }
-      guard let found = onPath(explicit) else { throw PythonInterpreterError("there is no \(explicit) on PATH; --python takes a path or a name like python3.12") }
+      guard let found = onPath(explicit) else {
+        throw PythonInterpreterError("there is no \(explicit) on PATH; --python takes a path or a name like python3.12")
+      }
       return found
     }
     var tried: [String] = []
@@ -86,12 +93,15 @@ extension PythonInterpreter {
       if let found = onPath(name) { return found }
       tried.append("\(name) on PATH")
     }
-    throw PythonInterpreterError("there is no Python: tried \(tried.joined(separator: ", ")); install Python 3.8 or later, or name one with --python")
+    throw PythonInterpreterError(
+      "there is no Python: tried \(tried.joined(separator: ", ")); install Python 3.8 or later, or name one with --python")
   }
 }
 
 extension PythonInterpreter {
-  /// Loads a target in a process of its own and forgets it, so that what is wrong with it is known before any worker starts. Blocks.
+  /// Loads a target in a process of its own and forgets it, so that what is wrong with it is known before any worker starts.
+  ///
+  /// Blocks.
   ///
   /// - Parameter limit: How long loading may take.
   /// - Throws: `PythonTargetError` where the target cannot be called, `PythonInterpreterError` where the interpreter failed.
@@ -105,7 +115,8 @@ extension PythonInterpreter {
       throw PythonInterpreterError("\(executable) cannot be started: \(error)")
     }
     if output.isTimedOut {
-      throw PythonTargetError("\(target) was not loaded within \(limit); move what takes that long into the function", reason: .importFailed)
+      throw PythonTargetError(
+        "\(target) was not loaded within \(limit); move what takes that long into the function", reason: .importFailed)
     }
     let answer: CheckAnswer
     do { answer = try MarshalDecoder().decode(CheckAnswer.self, from: output.answer) } catch {

@@ -13,7 +13,9 @@ extension ChildProcess {
     package var isTimedOut: Bool
   }
 
-  /// Runs a program to its end and collects what it writes. Blocks.
+  /// Runs a program to its end and collects what it writes.
+  ///
+  /// Blocks.
   ///
   /// Its standard input is empty, descriptor 3 is one more pipe for what it has to say, and descriptor 4 is one that reads
   /// end-of-file when this process is gone.

@@ -52,26 +52,36 @@ extension Descriptor {
     guard unsafe fstat(number, &here) == 0, unsafe stat(path, &there) == 0 else { return false }
     return here.st_ino == there.st_ino && here.st_dev == there.st_dev
   }
-  /// The size of the file. Unit: bytes.
+  /// The size of the file.
+  ///
+  /// Unit: bytes.
   package var fileSize: Int {
     var information = stat()
     return unsafe fstat(number, &information) == 0 ? Int(information.st_size) : 0
   }
   /// Cuts the file to `size` bytes.
   package func truncate(to size: Int) { _ = ftruncate(number, off_t(size)) }
-  /// Returns once what was written is on the disk. Blocks.
+  /// Returns once what was written is on the disk.
+  ///
+  /// Blocks.
   package func synchronize() throws(SystemError) {
     guard fsync(number) == 0 else { throw SystemError("write to the disk") }
   }
   /// Goes to the start of the file.
   package func rewind() { lseek(number, 0, SEEK_SET) }
 
-  /// Reads standard input, which belongs to nobody; otherwise as `read`. Blocks.
+  /// Reads standard input, which belongs to nobody; otherwise as `read`.
+  ///
+  /// Blocks.
   package static func readStandardInput(into buffer: inout [UInt8], limit: Int) throws(SystemError) {
     try readBlock(0, into: &buffer, limit: limit)
   }
-  /// Reads up to `limit` bytes into `buffer`, in place of what it held; empty at the end of the file. Blocks.
-  package func readBlock(into buffer: inout [UInt8], limit: Int) throws(SystemError) { try Self.readBlock(number, into: &buffer, limit: limit) }
+  /// Reads up to `limit` bytes into `buffer`, in place of what it held; empty at the end of the file.
+  ///
+  /// Blocks.
+  package func readBlock(into buffer: inout [UInt8], limit: Int) throws(SystemError) {
+    try Self.readBlock(number, into: &buffer, limit: limit)
+  }
   private static func readBlock(_ number: Int32, into buffer: inout [UInt8], limit: Int) throws(SystemError) {
     var failure: SystemError?
     buffer = unsafe [UInt8](unsafeUninitializedCapacity: limit) { memory, count in
@@ -82,7 +92,9 @@ extension Descriptor {
     }
     if let failure { throw failure }
   }
-  /// `count` bytes from `offset` on, fewer where the file ends before. Blocks.
+  /// `count` bytes from `offset` on, fewer where the file ends before.
+  ///
+  /// Blocks.
   package func readSlice(at offset: Int, count: Int) throws(SystemError) -> [UInt8] {
     var failure: SystemError?
     let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { memory, filled in
@@ -99,11 +111,15 @@ extension Descriptor {
     if let failure { throw failure }
     return bytes
   }
-  /// Writes all of `bytes`, in one call where the system takes them in one. Blocks.
+  /// Writes all of `bytes`, in one call where the system takes them in one.
+  ///
+  /// Blocks.
   package func writeAll(_ bytes: [UInt8]) throws(SystemError) {
     try Self.writeAll(bytes, to: number)
   }
-  /// Writes all of `bytes` to a descriptor that belongs to nobody: standard output or standard error. Blocks.
+  /// Writes all of `bytes` to a descriptor that belongs to nobody: standard output or standard error.
+  ///
+  /// Blocks.
   package static func writeAll(_ bytes: [UInt8], to number: Int32) throws(SystemError) {
     var failure: SystemError?
     unsafe bytes.withUnsafeBytes { memory in

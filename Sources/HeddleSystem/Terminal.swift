@@ -5,7 +5,9 @@ import Glibc
 package enum Terminal {
   /// Whether the descriptor is a terminal.
   package static func isTerminal(_ descriptor: Int32) -> Bool { isatty(descriptor) != 0 }
-  /// The terminal's width. Unit: columns; 80 where it does not say.
+  /// The terminal's width.
+  ///
+  /// Unit: columns; 80 where it does not say.
   package static func width(_ descriptor: Int32) -> Int {
     var size = winsize()
     guard unsafe ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
@@ -13,9 +15,13 @@ package enum Terminal {
   }
 }
 
-/// The signals that ask a program to end. For programs, not for libraries: they change how the whole process is asked.
+/// The signals that ask a program to end.
+///
+/// For programs, not for libraries: they change how the whole process is asked.
 package enum EndSignals {
-  /// Keeps them from ending the process: from now on they wait for `next`. To be called before any thread is started.
+  /// Keeps them from ending the process: from now on they wait for `next`.
+  ///
+  /// To be called before any thread is started.
   ///
   /// SIGPIPE is ignored too, so that a reader that went away is an error of `write`.
   package static func take() {
@@ -23,7 +29,9 @@ package enum EndSignals {
     unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
     signal(SIGPIPE, SIG_IGN)
   }
-  /// The next of them. Blocks until it comes.
+  /// The next of them.
+  ///
+  /// Blocks until it comes.
   package static func next() -> Int32 {
     var signals = all
     var number: Int32 = 0

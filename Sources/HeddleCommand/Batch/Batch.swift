@@ -67,7 +67,9 @@ final class Batch: Sendable {
     window = runner.window * (keepsOrder ? 8 : 1)
   }
 
-  /// Starts nothing more. The first reason counts.
+  /// Starts nothing more.
+  ///
+  /// The first reason counts.
   func stop(_ reason: Stop) {
     state.withLock { if $0.stop == nil { $0.stop = reason } }
     news.unpark()
@@ -76,7 +78,9 @@ final class Batch: Sendable {
 
   // MARK: The feeder's side
 
-  /// Reads inputs until there are no more and hands them to the runner. Blocks.
+  /// Reads inputs until there are no more and hands them to the runner.
+  ///
+  /// Blocks.
   ///
   /// - Parameter decide: Whether an input is run, and whether its row replaces another.
   func feed(_ reader: InputReader, decide: (Input) -> Ledger.Decision) {
@@ -161,7 +165,9 @@ final class Batch: Sendable {
     var stop: Stop?
   }
 
-  /// Writes rows until all is done. Blocks.
+  /// Writes rows until all is done.
+  ///
+  /// Blocks.
   ///
   /// - Parameter write: Writes a row, whole; `replaces` says whether an older row of its input counts no more.
   func run(_ options: Options, write: (Row, Bool) throws(SystemError) -> Void) -> Result {
@@ -227,7 +233,7 @@ final class Batch: Sendable {
       if now >= nextDraw {
         let isFed = counted.isFed
         progress.draw(
-          Progress(
+          RunProgress(
             done: result.summary.succeeded + result.summary.failed + counted.skipped, skipped: counted.skipped,
             failed: result.summary.failed, total: options.total ?? (isFed ? counted.read : nil), elapsed: now - start))
         nextDraw = now + ProgressLine.interval

@@ -1,6 +1,8 @@
 import HeddlePython
 
-/// What runs calls: the seam between the tool and an executor. `PythonRunner` is the real one, tests have one of their own.
+/// What runs calls: the seam between the tool and an executor.
+///
+/// `PythonRunner` is the real one, tests have one of their own.
 protocol CallRunner: Sendable {
   /// How many calls may be with the runner at once, running and waiting: enough to keep every worker busy, no more.
   var window: Int { get }
@@ -27,7 +29,9 @@ struct RunnerSettings: Sendable {
   var retries: Int
   /// Bytes a worker.
   var memoryLimit: Int?
-  /// Takes what the functions print, as it comes, on any thread. nil: it goes to standard error without a detour.
+  /// Takes what the functions print, as it comes, on any thread.
+  ///
+  /// nil: it goes to standard error without a detour.
   var printed: (@Sendable ([UInt8]) -> Void)?
 }
 
@@ -44,7 +48,9 @@ struct CallOutcome: Sendable {
     case notRun
   }
   var ending: Ending
-  /// How long the last try took. Unit: seconds.
+  /// How long the last try took.
+  ///
+  /// Unit: seconds.
   var seconds: Double
   /// How often it was tried.
   var attempts: Int

@@ -493,15 +493,22 @@ class Worker(object):
         while True:
             with receiving:
                 message = transport.receive()
+                if message is None:
+                    return
                 parked = transport.parked
-            if message is None:
-                return
+                # Read here: the payload is the transport's own memory, which the next `receive` may use again.
+                try:
+                    call = loads(message[2])
+                except BaseException as error:
+                    call = error
             job = message[1]
             if parked or several:
                 mark_wall, mark_cpu = wall_clock(), thread_clock()
             start = wall_clock()
             try:
-                target, arguments, keywords = loads(message[2])
+                if type(call) is not tuple:
+                    raise call
+                target, arguments, keywords = call
                 function = functions.get(target) or self.function(target)
                 start = wall_clock()
                 value = function(*arguments, **keywords)
@@ -509,7 +516,7 @@ class Worker(object):
                     value = finish(value)
                 wall = wall_clock() - start
                 kind, payload = RETURNED, encode(value)
-                value = arguments = keywords = None
+                value = arguments = keywords = call = None
             except Refusal as error:
                 wall = wall_clock() - start
                 kind, payload = REFUSED, marshal.dumps(refusal_data(error), FORMAT)
@@ -529,7 +536,7 @@ class Worker(object):
             flush()
             with sending:
                 transport.send(kind, job, payload, cpu, wall)
-            message = payload = None
+            message = payload = call = None
 
 
 def refusal_data(error):
