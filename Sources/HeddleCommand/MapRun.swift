@@ -107,13 +107,7 @@ struct MapRun {
 
   /// Finds the interpreter and looks whether the target can be called, in a process of its own.
   static func checkTarget(_ options: MapCommand, _ target: PythonTarget) throws -> PythonInterpreter {
-    var folder: String?
-    if case .file(let path) = target.place {
-      folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
-    }
-    let interpreter = try PythonInterpreter.find(explicit: options.python, scriptFolder: folder)
-    try interpreter.check(target)
-    return interpreter
+    try PythonInterpreter.find(loading: target, explicit: options.python)
   }
 
   /// Tidies the file, says what became of the run, and turns it into a status.

@@ -99,27 +99,39 @@ extension PythonInterpreter {
 }
 
 extension PythonInterpreter {
-  /// Loads a target in a process of its own and forgets it, so that what is wrong with it is known before any worker starts.
+  /// Finds the interpreter and loads a target in it, in one process that is gone afterwards, so that what is wrong with either is
+  /// known before any worker starts.
   ///
   /// Blocks.
   ///
-  /// - Parameter limit: How long loading may take.
-  /// - Throws: `PythonTargetError` where the target cannot be called, `PythonInterpreterError` where the interpreter failed.
-  public func check(_ target: PythonTarget, limit: Duration = .seconds(600)) throws {
+  /// - Parameters:
+  ///   - target: The function; relative to the working directory.
+  ///   - explicit: As for `find(explicit:scriptFolder:)`. The script is the target's file.
+  ///   - limit: How long loading may take.
+  /// - Throws: `PythonTargetError` where the target cannot be called, `PythonInterpreterError` where there is no interpreter for it.
+  public static func find(
+    loading target: PythonTarget, explicit: String? = nil, limit: Duration = .seconds(600)
+  ) throws -> PythonInterpreter {
+    let environment = ChildProcess.environment
+    let path = try locate(explicit: explicit, scriptFolder: target.scriptFolder, environment: environment)
     let output: ChildProcess.Output
     do {
       output = try ChildProcess.run(
-        path: executable, arguments: [executable] + Bridge.arguments(["check", target.description, "3", "4"]),
-        environment: ChildProcess.environment, limit: limit)
+        path: path, arguments: [path] + Bridge.arguments(["check", target.description, "3", "4"]), environment: environment, limit: limit)
     } catch {
-      throw PythonInterpreterError("\(executable) cannot be started: \(error)")
+      throw PythonInterpreterError("\(path) cannot be started: \(error)")
+    }
+    // The first byte says that the bridge runs; without it the interpreter is to blame, and `find` says for what.
+    guard !output.answer.isEmpty else {
+      _ = try find(explicit: path)
+      throw notPython(path, output)
     }
     if output.isTimedOut {
       throw PythonTargetError(
         "\(target) was not loaded within \(limit); move what takes that long into the function", reason: .importFailed)
     }
     let answer: CheckAnswer
-    do { answer = try MarshalDecoder().decode(CheckAnswer.self, from: output.answer) } catch {
+    do { answer = try MarshalDecoder().decode(CheckAnswer.self, from: Array(output.answer.dropFirst())) } catch {
       let end =
         switch output.exit {
         case .signal(let number): "was killed by signal \(number)"
@@ -129,17 +141,19 @@ extension PythonInterpreter {
       let tail = String(decoding: output.standardError.suffix(2000), as: UTF8.self)
       throw PythonTargetError("Python \(end) while it loaded \(target)\(tail.isEmpty ? "" : ":\n\(tail)")", reason: .importFailed)
     }
-    if let refusal = answer.refusal { throw refusal }
+    if let reason = answer.reason {
+      throw PythonTargetError(
+        answer.message ?? reason, reason: PythonTargetError.Reason(rawValue: reason) ?? .importFailed, failure: answer.failure)
+    }
+    return PythonInterpreter(executable: answer.executable.isEmpty ? path : answer.executable, version: answer.version)
   }
 
   private struct CheckAnswer: Decodable {
+    var version: [Int]
+    var executable: String
     var reason: String?
     var message: String?
     var failure: PythonFailure?
-
-    var refusal: PythonTargetError? {
-      reason.map { PythonTargetError(message ?? $0, reason: .init(rawValue: $0) ?? .importFailed, failure: failure) }
-    }
   }
 }
 

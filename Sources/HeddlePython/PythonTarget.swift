@@ -46,6 +46,12 @@ public struct PythonTarget: Sendable, Hashable, CustomStringConvertible {
     }
   }
 
+  /// The folder of the target's file; nil for a module.
+  var scriptFolder: String? {
+    guard case .file(let path) = place else { return nil }
+    return path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
+  }
+
   /// Letters of any script, digits and underscores, no digit first; Python itself has the last word.
   private static func isIdentifier(_ text: Substring) -> Bool {
     guard let first = text.first, !first.isNumber else { return false }

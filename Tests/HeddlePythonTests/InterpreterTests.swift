@@ -58,13 +58,16 @@ struct InterpreterTests {
     try folder.write("good.py", "import os\nprint('noise')\ndef f(x): return x\n")
     try folder.write("bad.py", "import os\nraise ValueError('at import')\n")
     try folder.write("dies.py", "import os\nos._exit(5)\n")
-    let python = try PythonInterpreter.find()
-    try python.check(PythonTarget("\(folder.path)/good.py:f"))
+    let python = try PythonInterpreter.find(loading: PythonTarget("\(folder.path)/good.py:f"))
+    #expect(try python == PythonInterpreter.find())
+    #expect(throws: PythonInterpreterError.self) {
+      try PythonInterpreter.find(loading: PythonTarget("json:loads"), explicit: "/bin/false")
+    }
     for (name, reason, part) in [
       ("good.py:g", PythonTargetError.Reason.missingFunction, "it has f"), ("god.py:f", .missingFile, "did you mean good.py?"),
       ("bad.py:f", .importFailed, "ValueError: at import"), ("dies.py:f", .importFailed, "exit code 5"),
     ] {
-      let error = #expect(throws: PythonTargetError.self) { try python.check(PythonTarget("\(folder.path)/\(name)")) }
+      let error = #expect(throws: PythonTargetError.self) { try PythonInterpreter.find(loading: PythonTarget("\(folder.path)/\(name)")) }
       #expect(error?.reason == reason)
       #expect(error?.message.contains(part) == true, "\(String(describing: error))")
     }
