@@ -57,19 +57,6 @@ extension Array: BlockArray where Element: BlockElement {
   }
 }
 
-extension ArraySlice: BlockArray where Element: BlockElement {
-  static var kind: BlockKind { Element.blockKind! }
-  var scalars: [any WireScalar] { Array(self) }
-
-  func withBlock<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
-    unsafe withUnsafeBytes { bytes in unsafe body(bytes) }
-  }
-
-  static func make(count: Int, fill: (UnsafeMutableRawBufferPointer) throws -> Void) throws -> ArraySlice<Element> {
-    try unsafe [Element].make(count: count, fill: fill)[...]
-  }
-}
-
 extension ContiguousArray: BlockArray where Element: BlockElement {
   static var kind: BlockKind { Element.blockKind! }
   var scalars: [any WireScalar] { Array(self) }
