@@ -55,3 +55,8 @@ final class ListSource: SegmentSource {
 func roundTrip<Value: Codable>(_ value: Value) throws -> Value {
   try Message(value).decoded(as: Value.self)
 }
+
+/// Four bytes, lowest first.
+func littleEndian(_ number: Int) -> [UInt8] {
+  (0..<4).map { place in UInt8(truncatingIfNeeded: number >> (8 * place)) }
+}

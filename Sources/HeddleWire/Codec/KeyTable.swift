@@ -13,9 +13,11 @@ final class KeyTable {
   /// Up to which size a table is searched one by one.
   private static let smallCount = 16
 
-  /// The table of no message.
+  /// The table without keys.
   init() {
-    text = WriteBuffer(capacity: 0)
+    var text = WriteBuffer(capacity: 1)
+    text.append(varint: 0)
+    self.text = text
     names = []
   }
 
