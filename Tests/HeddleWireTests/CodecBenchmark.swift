@@ -56,6 +56,8 @@ struct CodecBenchmark {
     }
   }
 
+  @Test func `one pair`() throws { try both("{Int, String}", Pair(number: 42, text: "hello")) }
+
   @Test func `small values`() throws {
     try both("{Int, String}", Pair(number: 42, text: "hello"))
     try both("Int", 42)

@@ -26,19 +26,24 @@ final class MessageReader {
     var depth: UInt32
   }
 
-  private(set) var bytes = WireBytes.empty
-  private(set) var keys = KeyTable()
+  /// The variables that every read looks at.
+  private struct State {
+    var bytes = WireBytes.empty
+    var keys = KeyTable()
+    /// How many trails were used since they were cleared.
+    var usedTrails = 0
+    var openCalls = 0
+    /// Entries by key number, of containers that are large and were read out of order; by position of the container.
+    var indexes: [Int: [Int: Int]] = [:]
+    /// The supers that were asked for and are not there: the container and the key.
+    var absent: [(container: Place, key: String)] = []
+  }
+
+  private let state = Cell(State())
   let segments = SegmentStore()
   private let kinds = TravelKinds()
   /// SAFETY: `WireLimit.nesting` trails, all initialised; containers are no deeper.
   private let trails = UnsafeMutablePointer<Trail>.allocate(capacity: WireLimit.nesting)
-  /// How many trails were used since they were cleared.
-  private var usedTrails = 0
-  /// Entries by key number, of containers that are large and were read out of order; by position of the container.
-  private var indexes: [Int: [Int: Int]] = [:]
-  /// The supers that were asked for and are not there: the container and the key.
-  private var absent: [(container: Place, key: String)] = []
-  private var openCalls = 0
   /// The tables met last, which messages of the same types have again.
   private var knownKeys: ContiguousArray<KeyTable> = []
   private var nextKnown = 0
@@ -56,6 +61,31 @@ final class MessageReader {
 
   deinit {
     unsafe trails.deallocate()
+  }
+
+  private(set) var bytes: WireBytes {
+    @inline(__always) get { state.value.bytes }
+    @inline(__always) set { state.value.bytes = newValue }
+  }
+
+  private(set) var keys: KeyTable {
+    @inline(__always) get { state.value.keys }
+    @inline(__always) set { state.value.keys = newValue }
+  }
+
+  /// Whether there is a message; a container that outlived its own must not touch memory.
+  var isOpen: Bool {
+    @inline(__always) get { bytes.count > 0 }
+  }
+
+  private var usedTrails: Int {
+    @inline(__always) get { state.value.usedTrails }
+    @inline(__always) set { state.value.usedTrails = newValue }
+  }
+
+  private var openCalls: Int {
+    @inline(__always) get { state.value.openCalls }
+    @inline(__always) set { state.value.openCalls = newValue }
   }
 
   // MARK: Messages
@@ -80,8 +110,8 @@ final class MessageReader {
     segments.removeAll()
     for depth in 0..<usedTrails { unsafe trails[depth] = Trail() }
     usedTrails = 0
-    if !indexes.isEmpty { indexes.removeAll() }
-    if !absent.isEmpty { absent.removeAll() }
+    if !state.value.indexes.isEmpty { state.value.indexes.removeAll() }
+    if !state.value.absent.isEmpty { state.value.absent.removeAll() }
     openCalls = 0
   }
 
@@ -146,21 +176,21 @@ final class MessageReader {
   }
 
   func index(of container: KeyedPlace) -> [Int: Int]? {
-    indexes.isEmpty ? nil : indexes[Int(container.position)]
+    state.value.indexes.isEmpty ? nil : state.value.indexes[Int(container.position)]
   }
 
   func setIndex(_ index: [Int: Int], of container: KeyedPlace) {
-    indexes[Int(container.position)] = index
+    state.value.indexes[Int(container.position)] = index
   }
 
   /// Remembers a super that is not there, and gives it a place that reads as nil.
   func addAbsent(key: String, in container: Place) -> Place {
-    absent.append((container, key))
-    return Place(position: 0, limit: UInt32(truncatingIfNeeded: absent.count - 1), depth: container.depth + 1)
+    state.value.absent.append((container, key))
+    return Place(position: 0, limit: UInt32(truncatingIfNeeded: state.value.absent.count - 1), depth: container.depth + 1)
   }
 
   func absentSuper(_ number: Int) -> (container: Place, key: String)? {
-    absent.indices.contains(number) ? absent[number] : nil
+    state.value.absent.indices.contains(number) ? state.value.absent[number] : nil
   }
 
   // MARK: Scalars

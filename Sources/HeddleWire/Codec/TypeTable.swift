@@ -5,11 +5,11 @@ final class TypeTable<Value> {
   /// Slots of the front; a power of two. Types beyond it are found in the dictionary behind.
   private static var slotCount: Int { 64 }
 
-  private var front: ContiguousArray<(type: ObjectIdentifier, value: Value)?>
+  private let front: Cell<ContiguousArray<(type: ObjectIdentifier, value: Value)?>>
   private var all: [ObjectIdentifier: Value] = [:]
 
   init() {
-    front = ContiguousArray(repeating: nil, count: Self.slotCount)
+    front = Cell(ContiguousArray(repeating: nil, count: Self.slotCount))
   }
 
   @inline(__always)
@@ -18,7 +18,7 @@ final class TypeTable<Value> {
     // Metadata is aligned to 8 bytes and lies in a few dense ranges, so these bits spread well.
     let bits = UInt(bitPattern: id) &>> 3
     let slot = Int(truncatingIfNeeded: (bits ^ (bits &>> 6)) & UInt(Self.slotCount - 1))
-    if let entry = front[slot], entry.type == id { return entry.value }
+    if let entry = front.value[slot], entry.type == id { return entry.value }
     return valueBehindFront(id, slot: slot, make: make)
   }
 
@@ -26,12 +26,12 @@ final class TypeTable<Value> {
   private func valueBehindFront(_ id: ObjectIdentifier, slot: Int, make: () -> Value) -> Value {
     let value = all[id] ?? make()
     all[id] = value
-    front[slot] = (id, value)
+    front.value[slot] = (id, value)
     return value
   }
 
   func removeAll() {
     all.removeAll()
-    for slot in front.indices { front[slot] = nil }
+    for slot in front.value.indices { front.value[slot] = nil }
   }
 }
