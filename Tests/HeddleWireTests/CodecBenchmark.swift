@@ -17,7 +17,9 @@ struct CodecBenchmark {
     var flag: Bool
   }
 
-  /// Runs `body` until half a second passed; prints the best batch. Unit: ns a call.
+  /// Runs `body` until half a second passed; prints the best batch.
+  ///
+  /// Unit: ns a call.
   @inline(never)
   func measure(_ name: String, per count: Int = 1, _ body: () throws -> Void) rethrows {
     let clock = ContinuousClock()
@@ -40,7 +42,9 @@ struct CodecBenchmark {
 
   @inline(never)
   @_optimize(none)
-  func decode<Value: Decodable>(_ type: Value.Type, _ message: UnsafeRawBufferPointer, _ source: ListSource?, _ decoder: MessageDecoder) throws -> Value {
+  func decode<Value: Decodable>(_ type: Value.Type, _ message: UnsafeRawBufferPointer, _ source: ListSource?, _ decoder: MessageDecoder)
+    throws -> Value
+  {
     try unsafe decoder.decode(type, from: message, segments: source)
   }
 
@@ -56,7 +60,18 @@ struct CodecBenchmark {
     }
   }
 
-  @Test func `one pair`() throws { try both("{Int, String}", Pair(number: 42, text: "hello")) }
+  @inline(never)
+  @_optimize(none)
+  func encodeNothing<Value: Encodable>(_ value: Value, _ owner: AnyObject) throws { try value.encode(to: NullEncoder(owner: owner)) }
+
+  @Test func `one pair`() throws {
+    let pair = Pair(number: 42, text: "hello")
+    try both("{Int, String}", pair)
+    let owner = MessageEncoder()
+    try measure("{Int, String} to an encoder that writes nothing") { try encodeNothing(pair, owner) }
+    try measure("{Int, String} JSON encode") { _ = try JSONEncoder().encode(pair) }
+    measure("malloc and free") { unsafe UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 8).deallocate() }
+  }
 
   @Test func `small values`() throws {
     try both("{Int, String}", Pair(number: 42, text: "hello"))

@@ -94,7 +94,8 @@ import Testing
     // An unkeyed container with 2^32-1 elements in no bytes, a block of 2^45-1 elements, a string of 2^62 bytes.
     let huge: [[UInt8]] = [
       [11, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF], [12, 7, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x07],
-      [9, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x3F], [13, 7, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F, 0], [3] + Array(repeating: 0xFF, count: 10),
+      [9, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x3F], [13, 7, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F, 0],
+      [3] + Array(repeating: 0xFF, count: 10),
       [10, 0xFF, 0xFF, 0xFF, 0xFF],
     ]
     for value in huge {
@@ -109,7 +110,9 @@ import Testing
     #expect(throws: DecodingError.self) { try message([12, 11, 2, 0, 2]).decoded(as: [Bool?].self) }
   }
 
-  /// Most memory that this process had resident so far. Unit: bytes.
+  /// Most memory that this process had resident so far.
+  ///
+  /// Unit: bytes.
   static func peakMemory() -> Int {
     let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
     let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") } ?? "VmHWM: 0 kB"

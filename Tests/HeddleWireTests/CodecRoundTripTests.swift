@@ -4,7 +4,9 @@ import Testing
 
 @Suite struct `Codec round trips` {
   /// The value comes back from Heddle as it comes back from JSON and from property lists, alone and inside other values.
-  func check<Value: Codable & Equatable>(_ value: Value, json: Bool = true, list: Bool = true, sourceLocation: SourceLocation = #_sourceLocation) throws {
+  func check<Value: Codable & Equatable>(
+    _ value: Value, json: Bool = true, list: Bool = true, sourceLocation: SourceLocation = #_sourceLocation
+  ) throws {
     let ours = try roundTrip(value)
     #expect(ours == value, sourceLocation: sourceLocation)
     if json {
@@ -34,7 +36,8 @@ import Testing
     try check(Generic(value: Generic(value: "a", others: [1.5]), others: [Generic(value: [1], others: ["x"])]))
     try check(Holder())
     try check(Nothing())
-    try check(TreeOf(label: "root", children: [TreeOf(label: "a", children: []), TreeOf(label: "b", children: [TreeOf(label: "c", children: [])])]))
+    try check(
+      TreeOf(label: "root", children: [TreeOf(label: "a", children: []), TreeOf(label: "b", children: [TreeOf(label: "c", children: [])])]))
     try check(Suit.clubs)
   }
 
@@ -52,7 +55,8 @@ import Testing
     try check([Suit.clubs: 1, .hearts: 2])
     try check([Place(x: 1, y: 2): "a"])
     try check(Dictionary(uniqueKeysWithValues: (0..<10_000).map { ("key \($0)", $0) }))
-    let nested = Dictionary(uniqueKeysWithValues: (0..<100).map { ("k\($0)", Dictionary(uniqueKeysWithValues: (0..<100).map { ("k\($0)", $0) })) })
+    let nested = Dictionary(
+      uniqueKeysWithValues: (0..<100).map { ("k\($0)", Dictionary(uniqueKeysWithValues: (0..<100).map { ("k\($0)", $0) })) })
     try check(nested)
   }
 
@@ -73,7 +77,10 @@ import Testing
     try check(Twice(value: 3))
     try check(Swallowing(value: 3), list: false)
     // Each path was compared with the one that the encoder showed at that place.
-    let paths = ["", "/dictionary/a", "/dictionary/b", "/list/Index 0/Index 0", "/list/Index 0/Index 1", "/list/Index 2/Index 0", "/first", "/nested", "/nested/first"]
+    let paths = [
+      "", "/dictionary/a", "/dictionary/b", "/list/Index 0/Index 0", "/list/Index 0/Index 1", "/list/Index 2/Index 0", "/first", "/nested",
+      "/nested/first",
+    ]
     #expect(try roundTrip([PathWitness()])[0].paths == paths.map { "Index 0" + $0 })
   }
 

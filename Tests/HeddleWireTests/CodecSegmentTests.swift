@@ -9,7 +9,8 @@ import Testing
       let message = try Message(["a": array, "b": array])
       #expect(message.segments.count == (count * stride >= 65_536 ? 2 : 0), sourceLocation: sourceLocation)
       let source = ListSource(message.segments)
-      #expect(try message.decoded(as: [String: [Element]].self, source: source) == ["a": array, "b": array], sourceLocation: sourceLocation)
+      #expect(
+        try message.decoded(as: [String: [Element]].self, source: source) == ["a": array, "b": array], sourceLocation: sourceLocation)
       #expect(source.reads.sorted() == Array(message.segments.indices), sourceLocation: sourceLocation)
     }
   }

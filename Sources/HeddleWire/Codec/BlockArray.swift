@@ -50,7 +50,7 @@ extension Array: BlockArray where Element: BlockElement {
       try unsafe fill(bytes)
       if Element.self == Bool.self {
         // A Bool of any other byte would be undefined behaviour, so bytes of another process are looked at first.
-        for unsafe byte in unsafe bytes where byte > 1 { throw ReadFailure.corrupted("A Bool in an array is \(byte) instead of 0 or 1.") }
+        for unsafebyte in unsafe bytes where byte > 1 { throw ReadFailure.corrupted("A Bool in an array is \(byte) instead of 0 or 1.") }
       }
       initialised = count
     }

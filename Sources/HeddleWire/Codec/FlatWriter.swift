@@ -56,7 +56,6 @@ final class FlatWriter {
   private let frames = UnsafeMutablePointer<Frame>.allocate(capacity: WireLimit.nesting)
   private let blocks: BlockTypes
 
-
   /// Ends a flat attempt early; never seen by a caller of the encoder.
   struct Violation: Error {}
 

@@ -52,7 +52,7 @@ package final class MessageEncoder {
         try writer.append(value)
         // An error that came out is the value's answer; one that was swallowed left half a value behind.
         if !writer.isViolated, !writer.hasFailed { return writer.endMessage() }
-      } catch where !writer.isViolated {
+      } catch  where !writer.isViolated {
         throw error
       } catch {}
       if let failure = writer.failure { throw failure }

@@ -48,9 +48,13 @@ final class MessageReader {
   private var knownKeys: ContiguousArray<KeyTable> = []
   private var nextKnown = 0
 
-  /// How many tables are remembered. A worker runs few types of job at a time.
+  /// How many tables are remembered.
+  ///
+  /// A worker runs few types of job at a time.
   private static let knownLimit = 8
-  /// Largest table remembered. Unit: bytes.
+  /// Largest table remembered.
+  ///
+  /// Unit: bytes.
   private static let knownByteCount = 4_096
   /// From how many entries on a keyed container that is read out of order gets an index.
   static let indexThreshold = 16

@@ -17,7 +17,9 @@ final class SegmentStore {
   private struct State {
     var source: (any SegmentSource)?
     var loaded: [Int: Loaded] = [:]
-    /// The position of the value that refers to a segment. A second one would let a small message ask for the same memory many times.
+    /// The position of the value that refers to a segment.
+    ///
+    /// A second one would let a small message ask for the same memory many times.
     var homes: [Int: Int] = [:]
   }
 
@@ -25,7 +27,9 @@ final class SegmentStore {
   /// Called with memory of at least `largeByteCount` before it is touched first.
   var prepareLarge: ((UnsafeMutableRawBufferPointer) -> Void)?
 
-  /// From which size on huge pages pay: 64 MiB first touched costs 24 ms with pages of 4 KiB and 4 ms with those. Unit: bytes.
+  /// From which size on huge pages pay: 64 MiB first touched costs 24 ms with pages of 4 KiB and 4 ms with those.
+  ///
+  /// Unit: bytes.
   private static let largeByteCount = 4 << 20
 
   func removeAll() {

@@ -15,9 +15,13 @@ final class SymbolTable {
     var frame: UInt64 = 0
   }
 
-  /// Most symbols kept between messages. A program has this many keys in its types seldom; a dictionary has them soon.
+  /// Most symbols kept between messages.
+  ///
+  /// A program has this many keys in its types seldom; a dictionary has them soon.
   private static let symbolLimit = 1_024
-  /// Most text kept between messages. Unit: bytes.
+  /// Most text kept between messages.
+  ///
+  /// Unit: bytes.
   private static let textLimit = 65_536
 
   private struct State {
@@ -108,7 +112,9 @@ final class KeyMemo {
   /// For other keys: names and symbols in order of first use, `sequenceLimit` at most.
   private var sequence: ContiguousArray<(name: String, symbol: Int)> = []
 
-  /// Longest sequence remembered. Types with more keys than this are dictionaries, whose order changes anyway.
+  /// Longest sequence remembered.
+  ///
+  /// Types with more keys than this are dictionaries, whose order changes anyway.
   private static let sequenceLimit = 64
 
   init<Key: CodingKey>(for type: Key.Type) {
