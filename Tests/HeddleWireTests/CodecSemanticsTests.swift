@@ -162,6 +162,40 @@ struct Probe: Decodable {
     #expect(try Message(["b": 1], encoder: encoder).bytes == Message(["b": 1]).bytes)
   }
 
+  @Test func `an encoder or container that is kept does not reach the next message while that is written or read`() throws {
+    final class Keeper: Encodable {
+      var encoder: (any Encoder)?
+      func encode(to encoder: any Encoder) throws { self.encoder = encoder }
+    }
+    struct Meddling: Encodable {
+      let keeper: Keeper
+      func encode(to encoder: any Encoder) throws {
+        // It has the place of this value, in the message before; this value encodes nothing.
+        var container = keeper.encoder?.singleValueContainer()
+        try? container?.encode("stale")
+      }
+    }
+    let keeper = Keeper()
+    let encoder = MessageEncoder()
+    try encoder.encode(keeper)
+    try encoder.encode(Meddling(keeper: keeper))
+    #expect(try unsafe MessageDecoder().decode([String: Int].self, from: encoder.bytes, segments: nil) == [:])
+
+    let decoder = MessageDecoder()
+    // SAFETY: set and read on this thread, one after the other.
+    nonisolated(unsafe) var stale: KeyedDecodingContainer<Key>?
+    try Probe.$body.withValue({ unsafe stale = try $0.container(keyedBy: Key.self) }) {
+      _ = try Message(["a": 1]).decoded(as: Probe.self, decoder: decoder)
+    }
+    let readStale: @Sendable (any Decoder) throws -> Void = { _ in
+      let container = unsafe stale
+      #expect(throws: DecodingError.self) { try container?.decode(Int.self, forKey: .a) }
+    }
+    try Probe.$body.withValue(readStale) {
+      _ = try Message(["a": 2]).decoded(as: Probe.self, decoder: decoder)
+    }
+  }
+
   @Test func `a container that is kept does not reach a later message`() throws {
     final class Keeper: Encodable {
       var container: KeyedEncodingContainer<Key>?

@@ -46,7 +46,9 @@ final class FlatWriter {
     /// The numbers of 64 and more of keys so far, by frame, for those frames that had to be searched.
     var highKeys: [UInt64: Set<Int>] = [:]
     /// What is wrong with the value itself and could not be thrown where it was found.
-    var failure: EncodingError?
+    ///
+    /// None or one; an array, because the emptiness of an optional error is a call and that of an array a comparison.
+    var failures: [EncodingError] = []
   }
 
   private let state = Cell(State())
@@ -108,8 +110,10 @@ final class FlatWriter {
   }
 
   private(set) var failure: EncodingError? {
-    @inline(__always) get { state.value.failure }
-    @inline(__always) set { state.value.failure = newValue }
+    @inline(__always) get { state.value.failures.first }
+    @inline(__always) set {
+      if let newValue { state.value.failures = [newValue] } else if !state.value.failures.isEmpty { state.value.failures = [] }
+    }
   }
 
   /// Starts a message; its value goes to `WireLimit.header`.
@@ -136,7 +140,7 @@ final class FlatWriter {
     openCalls = 0
     isViolated = false
     hasFailed = false
-    if failure != nil { failure = nil }
+    failure = nil
   }
 
   /// Makes every container that is still held somewhere useless.

@@ -262,6 +262,7 @@ final class MessageReader {
     switch kinds.kind(of: type) {
     case .ordinary: return try call(type, at: place)
     case .scalar(let scalar): return try scalarValue(type, as: scalar, at: place)
+    case .data(let data): return try dataValue(type, as: data, at: place) ?? call(type, at: place)
     case .block(let block): return try blockValue(type, as: block, at: place) ?? call(type, at: place)
     }
   }
@@ -293,6 +294,17 @@ final class MessageReader {
       }
     }
     return try opened(scalar)
+  }
+
+  /// Reads a block of bytes into Data; nil where the value is anything else.
+  private func dataValue<Value>(_ type: Value.Type, as data: any RangeReplaceableCollection<UInt8>.Type, at place: Place) throws -> Value? {
+    func opened<Bytes: RangeReplaceableCollection<UInt8>>(_ type: Bytes.Type) throws -> Value? {
+      precondition(Bytes.self == Value.self)
+      guard let array = try blockValue([UInt8].self, as: [UInt8].self, at: place) else { return nil }
+      // SAFETY: the two types are the same one.
+      return unsafe unsafeBitCast(Bytes(array), to: Value.self)
+    }
+    return try opened(data)
   }
 
   /// Reads a block into an array; nil where the value is anything else, such as elements written one by one or of another kind.

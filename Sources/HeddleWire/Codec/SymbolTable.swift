@@ -27,8 +27,10 @@ final class SymbolTable {
   private struct State {
     var symbols: ContiguousArray<Symbol> = []
     var message: UInt64 = 0
-    /// The symbols of this message; a symbol's number is its place.
+    /// The symbols of this message, and behind them leftovers of others; a symbol's number is its place.
     var used: ContiguousArray<Int> = []
+    /// How many keys this message has.
+    var usedCount = 0
   }
 
   private let state = Cell(State())
@@ -39,7 +41,8 @@ final class SymbolTable {
   /// Forgets the numbers of the last message, and the symbols where they became many.
   func beginMessage() {
     state.value.message &+= 1
-    state.value.used.removeAll(keepingCapacity: state.value.used.count <= Self.symbolLimit)
+    state.value.usedCount = 0
+    if state.value.used.count > Self.symbolLimit { state.value.used = [] }
     guard state.value.symbols.count > Self.symbolLimit || text.count > Self.textLimit else { return }
     state.value.symbols.removeAll()
     indexes.removeAll()
@@ -71,10 +74,16 @@ final class SymbolTable {
     let known = state.value.symbols[symbol].message == state.value.message
     if known { return state.value.symbols[symbol].number }
     state.value.symbols[symbol].message = state.value.message
-    state.value.symbols[symbol].number = state.value.used.count
+    let number = state.value.usedCount
+    state.value.symbols[symbol].number = number
     state.value.symbols[symbol].frame = 0
-    state.value.used.append(symbol)
-    return state.value.used.count - 1
+    state.value.usedCount = number + 1
+    if number < state.value.used.count {
+      state.value.used[number] = symbol
+    } else {
+      state.value.used.append(symbol)
+    }
+    return number
   }
 
   /// The name that has this number in this message.
@@ -91,8 +100,8 @@ final class SymbolTable {
 
   /// Appends how many keys the message has and their strings, in order of their numbers.
   func appendTable(to buffer: borrowing WriteBuffer) {
-    buffer.append(varint: UInt64(state.value.used.count))
-    for symbol in state.value.used {
+    buffer.append(varint: UInt64(state.value.usedCount))
+    for symbol in state.value.used[..<state.value.usedCount] {
       let range = state.value.symbols[symbol].text
       // SAFETY: the range was written by `symbol(named:)`, and `text` only grows until it is emptied together with the symbols.
       unsafe buffer.append(contentsOf: UnsafeRawBufferPointer(rebasing: text.bytes[range]))
