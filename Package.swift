@@ -34,16 +34,20 @@ let package = Package(
     // Layer 3: Python interpreters as workers.
     .target(
       name: "HeddlePython", dependencies: ["Heddle", "HeddleSystem", "HeddleWire"],
+      exclude: ["Bridge/README.md"],
       resources: [.embedInCode("Bridge/bridge.py")], swiftSettings: strict),
     // Layer 4: the command-line tool.
     .executableTarget(
       name: "HeddleCommand",
-      dependencies: ["Heddle", "HeddlePython", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      dependencies: ["Heddle", "HeddlePython", "HeddleSystem", .product(name: "ArgumentParser", package: "swift-argument-parser")],
       swiftSettings: strict),
     .testTarget(name: "HeddleWireTests", dependencies: ["HeddleWire"], swiftSettings: strict),
     .testTarget(name: "HeddleTests", dependencies: ["Heddle", "HeddleSystem", "HeddleWire"], swiftSettings: strict),
-    .testTarget(name: "HeddlePythonTests", dependencies: ["HeddlePython", "Heddle"], swiftSettings: strict),
-    .testTarget(name: "HeddleCommandTests", dependencies: ["HeddleCommand"], swiftSettings: strict),
+    .testTarget(
+      name: "HeddlePythonTests", dependencies: ["HeddlePython", "Heddle", "HeddleSystem"], exclude: ["bridge_tests.py"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "HeddleCommandTests", dependencies: ["HeddleCommand", "HeddlePython", "HeddleSystem"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

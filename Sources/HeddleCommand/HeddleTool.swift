@@ -52,6 +52,8 @@ struct UsageError: Error, CustomStringConvertible {
 /// Standard error, for people.
 enum Console {
   static let descriptor: Int32 = 2
-  /// Writes a line. There is nobody to tell where that fails.
+  /// Writes a line.
+  ///
+  /// There is nobody to tell where that fails.
   static func say(_ text: String) { try? Descriptor.writeAll(Array((text + "\n").utf8), to: descriptor) }
 }

@@ -25,7 +25,9 @@ struct MapRun {
     self.makeRunner = makeRunner
   }
 
-  /// Runs the inputs and says what became of them. What is wrong before that is one sentence, and status 2.
+  /// Runs the inputs and says what became of them.
+  ///
+  /// What is wrong before that is one sentence, and status 2.
   func run() -> ExitStatus {
     do { return try runChecked() } catch let error as PythonTargetError {
       // Of a file that cannot be loaded its own traceback says more than any sentence; the last lines of it say the most.
@@ -50,21 +52,28 @@ struct MapRun {
         InputReader(arguments: options.inputs, format: options.inputFormat)
       }
     let file = try options.output.map { try openResults($0) }
-    let interpreter = try check(options, target)
+    do { return try run(target, reader, file, interruption) } catch {
+      // Nothing was run: a file that was made for it would only be in the way of the next try.
+      file?.removeIfNew()
+      throw error
+    }
+  }
 
+  private func run(
+    _ target: PythonTarget, _ reader: InputReader, _ file: ResultFile?, _ interruption: Interruption?
+  ) throws -> ExitStatus {
+    let interpreter = try check(options, target)
     let isTerminal = Terminal.isTerminal(console)
     let showsProgress = options.progress == .always || options.progress == .auto && isTerminal
     let printed = Printed()
     var settings = RunnerSettings(
-      interpreter: interpreter, placement: options.on, workers: options.workers, timeout: options.timeout?.duration,
+      interpreter: interpreter, target: target, placement: options.on, workers: options.workers, timeout: options.timeout?.duration,
       retries: options.retries, memoryLimit: options.memoryLimit?.bytes)
     if showsProgress { settings.printed = { printed.add($0) } }
     let runner = try makeRunner(settings)
     if options.overwrite { file?.clear() }
 
-    var name = MarshalWriter()
-    name.write(target.description)
-    let batch = Batch(runner: runner, target: MarshaledValue(bytes: name.bytes), keepsOrder: options.keepOrder)
+    let batch = Batch(runner: runner, keepsOrder: options.keepOrder)
     interruption?.onFirst { batch.stop(.interrupted) }
     let start = MonotonicTime.now
     let feeder = Feeder(reader: reader, ledger: file?.ledger ?? Ledger(), onlyFailed: options.retryFailed)
@@ -96,13 +105,7 @@ struct MapRun {
 
   /// Finds the interpreter and looks whether the target can be called, in a process of its own.
   static func checkTarget(_ options: MapCommand, _ target: PythonTarget) throws -> PythonInterpreter {
-    var folder: String?
-    if case .file(let path) = target.place {
-      folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
-    }
-    let interpreter = try PythonInterpreter.find(explicit: options.python, scriptFolder: folder)
-    try interpreter.check(target)
-    return interpreter
+    try PythonInterpreter.find(loading: target, explicit: options.python)
   }
 
   /// Tidies the file, says what became of the run, and turns it into a status.
@@ -149,7 +152,9 @@ struct MapRun {
     private let reader: InputReader
     private var ledger: Ledger
     private let onlyFailed: Bool
-    /// JSON may nest 512 deep, and reading it recurses. Unit: bytes.
+    /// JSON may nest 512 deep, and reading it recurses.
+    ///
+    /// Unit: bytes.
     static let stackSize = 4 << 20
 
     init(reader: InputReader, ledger: Ledger, onlyFailed: Bool) {

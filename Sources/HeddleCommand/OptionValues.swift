@@ -21,7 +21,9 @@ struct TimeSpan: ExpressibleByArgument, Equatable {
   }
 }
 
-/// A number of bytes as an option: `500MB`, `2GiB`, `100k`, or plain bytes. `MB` is 10^6, `MiB` 2^20.
+/// A number of bytes as an option: `500MB`, `2GiB`, `100k`, or plain bytes.
+///
+/// `MB` is 10^6, `MiB` 2^20.
 struct ByteCount: ExpressibleByArgument, Equatable {
   let bytes: Int
 

@@ -42,7 +42,9 @@ public struct PythonCall<Output: Decodable & Sendable>: Sendable {
     writer.endDictionary()
     guard writer.bytes.count <= Int32.max else {
       throw EncodingError.invalidValue(
-        target, .init(codingPath: [], debugDescription: "the arguments have more than 2 GiB, which Python's marshal cannot read; pass a file's name"))
+        target,
+        .init(
+          codingPath: [], debugDescription: "the arguments have more than 2 GiB, which Python's marshal cannot read; pass a file's name"))
     }
     return writer.bytes
   }

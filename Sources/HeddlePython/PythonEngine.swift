@@ -143,22 +143,3 @@ final class PythonFunction: Sendable {
     }
   }
 }
-
-/// Opens once; threads sleep until then.
-final class ThreadGate: Sendable {
-  private let isOpen = Locked(false)
-  private let parker = Parker()
-
-  func open() {
-    isOpen.withLock { $0 = true }
-    parker.unpark()
-  }
-  /// Blocks.
-  func wait() {
-    while true {
-      let ticket = parker.ticket
-      if isOpen.withLock({ $0 }) { return }
-      parker.park(ticket: ticket)
-    }
-  }
-}

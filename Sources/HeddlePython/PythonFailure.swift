@@ -4,7 +4,9 @@ public struct PythonFailure: Error, Codable, Sendable, Hashable, CustomStringCon
   public let type: String
   /// What `str()` of the exception gave.
   public let message: String
-  /// What Python would have printed, with causes and notes; only the frames of the caller's own code. Empty for a cause.
+  /// What Python would have printed, with causes and notes; only the frames of the caller's own code.
+  ///
+  /// Empty for a cause.
   public let traceback: String
   /// What was added by `add_note` (Python 3.11 and later).
   public let notes: [String]

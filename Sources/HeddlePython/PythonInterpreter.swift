@@ -25,7 +25,9 @@ public struct PythonInterpreterError: Error, Sendable, Hashable, CustomStringCon
 }
 
 extension PythonInterpreter {
-  /// Finds the interpreter to use and asks it what it is. Blocks for as long as Python takes to start.
+  /// Finds the interpreter to use and asks it what it is.
+  ///
+  /// Blocks for as long as Python takes to start.
   ///
   /// In this order: `explicit`; the virtual environment in `VIRTUAL_ENV`; `.venv` in the folder of the script; `python3`, then
   /// `python`, on `PATH`.
@@ -59,7 +61,9 @@ extension PythonInterpreter {
     return PythonInterpreterError("\(path) is no Python interpreter that works\(complaint)")
   }
 
-  /// The file to start; see `find`. Looks at names only.
+  /// The file to start; see `find`.
+  ///
+  /// Looks at names only.
   static func locate(explicit: String?, scriptFolder: String?, environment: [String]) throws -> String {
     func variable(_ name: String) -> String? {
       environment.first { $0.hasPrefix("\(name)=") }.map { String($0.dropFirst(name.utf8.count + 1)) }.flatMap { $0.isEmpty ? nil : $0 }
@@ -72,9 +76,12 @@ extension PythonInterpreter {
         if Files.isExecutable(explicit) { return explicit }
         // A virtual environment's folder is what one has at hand.
         if Files.isExecutable("\(explicit)/bin/python3") { return "\(explicit)/bin/python3" }
-        throw PythonInterpreterError("\(explicit) \(Files.exists(explicit) ? "is not a program" : "does not exist"); --python takes a path or a name like python3.12")
+        throw PythonInterpreterError(
+          "\(explicit) \(Files.exists(explicit) ? "is not a program" : "does not exist"); --python takes a path or a name like python3.12")
       }
-      guard let found = onPath(explicit) else { throw PythonInterpreterError("there is no \(explicit) on PATH; --python takes a path or a name like python3.12") }
+      guard let found = onPath(explicit) else {
+        throw PythonInterpreterError("there is no \(explicit) on PATH; --python takes a path or a name like python3.12")
+      }
       return found
     }
     var tried: [String] = []
@@ -87,29 +94,45 @@ extension PythonInterpreter {
       if let found = onPath(name) { return found }
       tried.append("\(name) on PATH")
     }
-    throw PythonInterpreterError("there is no Python: tried \(tried.joined(separator: ", ")); install Python 3.8 or later, or name one with --python")
+    throw PythonInterpreterError(
+      "there is no Python: tried \(tried.joined(separator: ", ")); install Python 3.8 or later, or name one with --python")
   }
 }
 
 extension PythonInterpreter {
-  /// Loads a target in a process of its own and forgets it, so that what is wrong with it is known before any worker starts. Blocks.
+  /// Finds the interpreter and loads a target in it, in one process that is gone afterwards, so that what is wrong with either is
+  /// known before any worker starts.
   ///
-  /// - Parameter limit: How long loading may take.
-  /// - Throws: `PythonTargetError` where the target cannot be called, `PythonInterpreterError` where the interpreter failed.
-  public func check(_ target: PythonTarget, limit: Duration = .seconds(600)) throws {
+  /// Blocks.
+  ///
+  /// - Parameters:
+  ///   - target: The function; relative to the working directory.
+  ///   - explicit: As for `find(explicit:scriptFolder:)`. The script is the target's file.
+  ///   - limit: How long loading may take.
+  /// - Throws: `PythonTargetError` where the target cannot be called, `PythonInterpreterError` where there is no interpreter for it.
+  public static func find(
+    loading target: PythonTarget, explicit: String? = nil, limit: Duration = .seconds(600)
+  ) throws -> PythonInterpreter {
+    let environment = ChildProcess.environment
+    let path = try locate(explicit: explicit, scriptFolder: target.scriptFolder, environment: environment)
     let output: ChildProcess.Output
     do {
       output = try ChildProcess.run(
-        path: executable, arguments: [executable] + Bridge.arguments(["check", target.description, "3", "4"]),
-        environment: ChildProcess.environment, limit: limit)
+        path: path, arguments: [path] + Bridge.arguments(["check", target.description, "3", "4"]), environment: environment, limit: limit)
     } catch {
-      throw PythonInterpreterError("\(executable) cannot be started: \(error)")
+      throw PythonInterpreterError("\(path) cannot be started: \(error)")
+    }
+    // The first byte says that the bridge runs; without it the interpreter is to blame, and `find` says for what.
+    guard !output.answer.isEmpty else {
+      _ = try find(explicit: path)
+      throw notPython(path, output)
     }
     if output.isTimedOut {
-      throw PythonTargetError("\(target) was not loaded within \(limit); move what takes that long into the function", reason: .importFailed)
+      throw PythonTargetError(
+        "\(target) was not loaded within \(limit); move what takes that long into the function", reason: .importFailed)
     }
     let answer: CheckAnswer
-    do { answer = try MarshalDecoder().decode(CheckAnswer.self, from: output.answer) } catch {
+    do { answer = try MarshalDecoder().decode(CheckAnswer.self, from: Array(output.answer.dropFirst())) } catch {
       let end =
         switch output.exit {
         case .signal(let number): "was killed by signal \(number)"
@@ -119,28 +142,31 @@ extension PythonInterpreter {
       let tail = String(decoding: output.standardError.suffix(2000), as: UTF8.self)
       throw PythonTargetError("Python \(end) while it loaded \(target)\(tail.isEmpty ? "" : ":\n\(tail)")", reason: .importFailed)
     }
-    if let refusal = answer.refusal { throw refusal }
+    if let reason = answer.reason {
+      throw PythonTargetError(
+        answer.message ?? reason, reason: PythonTargetError.Reason(rawValue: reason) ?? .importFailed, failure: answer.failure)
+    }
+    return PythonInterpreter(executable: answer.executable.isEmpty ? path : answer.executable, version: answer.version)
   }
 
   private struct CheckAnswer: Decodable {
+    var version: [Int]
+    var executable: String
     var reason: String?
     var message: String?
     var failure: PythonFailure?
-
-    var refusal: PythonTargetError? {
-      reason.map { PythonTargetError(message ?? $0, reason: .init(rawValue: $0) ?? .importFailed, failure: failure) }
-    }
   }
 }
 
 /// The worker script, as a program to start.
 enum Bridge {
-  /// Arguments of an interpreter that run the bridge with `arguments`.
-  ///
-  /// The script is an argument itself: no file of ours has to be found at run time, and tracebacks name it `<heddle>`.
+  /// Arguments of an interpreter that serve a pool, on the descriptors that a recipe gives a worker.
   static func workerArguments(threads: Int) -> [String] {
     arguments(["serve", "\(WorkerRecipe.socketNumber)", "\(WorkerRecipe.memoryNumber)", "\(WorkerRecipe.lifelineNumber)", "\(threads)"])
   }
+  /// Arguments of an interpreter that run the bridge with `arguments`.
+  ///
+  /// The script is an argument itself: no file of ours has to be found at run time, and tracebacks name it `<heddle>`.
   static func arguments(_ arguments: [String]) -> [String] {
     let script = String(decoding: PackageResources.bridge_py, as: UTF8.self)
     return ["-c", "import sys; exec(compile(sys.argv.pop(1), '<heddle>', 'exec'))", script] + arguments

@@ -39,16 +39,17 @@ public struct PythonTarget: Sendable, Hashable, CustomStringConvertible {
     }
   }
 
-  /// The folder of the script; nil for a module.
-  package var scriptFolder: String? {
-    guard case .file(let path) = place else { return nil }
-    return path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-  }
   /// The target as it was written.
   public var description: String {
     switch place {
     case .file(let name), .module(let name): "\(name):\(function)"
     }
+  }
+
+  /// The folder of the target's file; nil for a module.
+  var scriptFolder: String? {
+    guard case .file(let path) = place else { return nil }
+    return path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
   }
 
   /// Letters of any script, digits and underscores, no digit first; Python itself has the last word.

@@ -70,7 +70,9 @@ extension PythonValue: ExpressibleByNilLiteral, ExpressibleByBooleanLiteral, Exp
 }
 
 extension PythonValue: Codable {
-  /// Decodes whatever is there. From a result of Python every value arrives as it is; other formats may know no bytes or long integers.
+  /// Decodes whatever is there.
+  ///
+  /// From a result of Python every value arrives as it is; other formats may know no bytes or long integers.
   public init(from decoder: any Decoder) throws {
     if let keyed = try? decoder.container(keyedBy: AnyKey.self) {
       self = .dictionary(
@@ -97,8 +99,10 @@ extension PythonValue: Codable {
     }
   }
 
-  /// Encodes the value as what it is; to Python exactly. To other formats bytes go as numbers, a long integer as text, and a dictionary
-  /// that has other keys than text as a list of keys and values in turn.
+  /// Encodes the value as what it is; to Python exactly.
+  ///
+  /// To other formats bytes go as numbers, a long integer as text, and a dictionary that has other keys than text as a list of keys and
+  /// values in turn.
   public func encode(to encoder: any Encoder) throws {
     switch self {
     case .list(let values):

@@ -3,17 +3,19 @@ import Glibc
 
 extension ChildProcess {
   /// What a process that was run to its end left behind.
-  package struct Output: Sendable {
-    package var standardOutput: [UInt8]
-    package var standardError: [UInt8]
+  public struct Output: Sendable {
+    public var standardOutput: [UInt8]
+    public var standardError: [UInt8]
     /// What it wrote to descriptor 3.
-    package var answer: [UInt8]
-    package var exit: Exit?
+    public var answer: [UInt8]
+    public var exit: Exit?
     /// Whether it was killed because it took longer than it may.
-    package var isTimedOut: Bool
+    public var isTimedOut: Bool
   }
 
-  /// Runs a program to its end and collects what it writes. Blocks.
+  /// Runs a program to its end and collects what it writes.
+  ///
+  /// Blocks.
   ///
   /// Its standard input is empty, descriptor 3 is one more pipe for what it has to say, and descriptor 4 is one that reads
   /// end-of-file when this process is gone.
@@ -21,7 +23,7 @@ extension ChildProcess {
   /// - Parameters:
   ///   - limit: The process and its group are killed after that.
   ///   - byteLimit: What it writes past that on a descriptor is dropped. Unit: bytes.
-  package static func run(
+  public static func run(
     path: String, arguments: [String], environment: [String], limit: Duration, byteLimit: Int = 1 << 20
   ) throws(SystemError) -> Output {
     // A list of what is not copyable cannot be made, so each pipe has its name.

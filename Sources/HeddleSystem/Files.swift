@@ -2,25 +2,25 @@ import CHeddle
 import Glibc
 
 /// Questions about files by their names, and changes of names.
-package enum Files {
+public enum Files {
   /// Whether something has that name.
-  package static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
+  public static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
   /// Whether it is a file that this process may start.
-  package static func isExecutable(_ path: String) -> Bool {
+  public static func isExecutable(_ path: String) -> Bool {
     var information = stat()
     return unsafe stat(path, &information) == 0 && information.st_mode & S_IFMT == S_IFREG && access(path, X_OK) == 0
   }
   /// Gives the file another name, in the place of the one that has it.
-  package static func rename(_ path: String, to other: String) throws(SystemError) {
+  public static func rename(_ path: String, to other: String) throws(SystemError) {
     guard unsafe Glibc.rename(path, other) == 0 else { throw SystemError("rename \(path) to \(other)") }
   }
   /// Removes a name; one that is not there is no error.
-  package static func remove(_ path: String) { unsafe _ = unlink(path) }
+  public static func remove(_ path: String) { unsafe _ = unlink(path) }
 }
 
 extension Descriptor {
   /// How a file is opened.
-  package enum Opening: Sendable {
+  public enum Opening: Sendable {
     /// It must be there; it is read.
     case reading
     /// It is made where it is not there; it is read, and what is written goes to its end.
@@ -29,7 +29,7 @@ extension Descriptor {
     case creating
   }
   /// Opens a file, close-on-exec.
-  package static func open(_ path: String, for opening: Opening) throws(SystemError) -> Descriptor {
+  public static func open(_ path: String, for opening: Opening) throws(SystemError) -> Descriptor {
     let flags =
       switch opening {
       case .reading: O_RDONLY
@@ -44,34 +44,44 @@ extension Descriptor {
   /// Takes the file's lock for this process, unless another has it.
   ///
   /// - Returns: Whether it was free. It is free again when the descriptor is closed or the process ends, however it ends.
-  package func lockIfFree() -> Bool { flock(number, LOCK_EX | LOCK_NB) == 0 }
+  public func lockIfFree() -> Bool { flock(number, LOCK_EX | LOCK_NB) == 0 }
   /// Whether the file that is open here is the one that has the name `path` now.
-  package func isFile(named path: String) -> Bool {
+  public func isFile(named path: String) -> Bool {
     var here = stat()
     var there = stat()
     guard unsafe fstat(number, &here) == 0, unsafe stat(path, &there) == 0 else { return false }
     return here.st_ino == there.st_ino && here.st_dev == there.st_dev
   }
-  /// The size of the file. Unit: bytes.
-  package var fileSize: Int {
+  /// The size of the file.
+  ///
+  /// Unit: bytes.
+  public var fileSize: Int {
     var information = stat()
     return unsafe fstat(number, &information) == 0 ? Int(information.st_size) : 0
   }
   /// Cuts the file to `size` bytes.
-  package func truncate(to size: Int) { _ = ftruncate(number, off_t(size)) }
-  /// Returns once what was written is on the disk. Blocks.
-  package func synchronize() throws(SystemError) {
+  public func truncate(to size: Int) { _ = ftruncate(number, off_t(size)) }
+  /// Returns once what was written is on the disk.
+  ///
+  /// Blocks.
+  public func synchronize() throws(SystemError) {
     guard fsync(number) == 0 else { throw SystemError("write to the disk") }
   }
   /// Goes to the start of the file.
-  package func rewind() { lseek(number, 0, SEEK_SET) }
+  public func rewind() { lseek(number, 0, SEEK_SET) }
 
-  /// Reads standard input, which belongs to nobody; otherwise as `read`. Blocks.
-  package static func readStandardInput(into buffer: inout [UInt8], limit: Int) throws(SystemError) {
+  /// Reads standard input, which belongs to nobody; otherwise as `read`.
+  ///
+  /// Blocks.
+  public static func readStandardInput(into buffer: inout [UInt8], limit: Int) throws(SystemError) {
     try readBlock(0, into: &buffer, limit: limit)
   }
-  /// Reads up to `limit` bytes into `buffer`, in place of what it held; empty at the end of the file. Blocks.
-  package func readBlock(into buffer: inout [UInt8], limit: Int) throws(SystemError) { try Self.readBlock(number, into: &buffer, limit: limit) }
+  /// Reads up to `limit` bytes into `buffer`, in place of what it held; empty at the end of the file.
+  ///
+  /// Blocks.
+  public func readBlock(into buffer: inout [UInt8], limit: Int) throws(SystemError) {
+    try Self.readBlock(number, into: &buffer, limit: limit)
+  }
   private static func readBlock(_ number: Int32, into buffer: inout [UInt8], limit: Int) throws(SystemError) {
     var failure: SystemError?
     buffer = unsafe [UInt8](unsafeUninitializedCapacity: limit) { memory, count in
@@ -82,8 +92,10 @@ extension Descriptor {
     }
     if let failure { throw failure }
   }
-  /// `count` bytes from `offset` on, fewer where the file ends before. Blocks.
-  package func readSlice(at offset: Int, count: Int) throws(SystemError) -> [UInt8] {
+  /// `count` bytes from `offset` on, fewer where the file ends before.
+  ///
+  /// Blocks.
+  public func readSlice(at offset: Int, count: Int) throws(SystemError) -> [UInt8] {
     var failure: SystemError?
     let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { memory, filled in
       while filled < count {
@@ -99,12 +111,16 @@ extension Descriptor {
     if let failure { throw failure }
     return bytes
   }
-  /// Writes all of `bytes`, in one call where the system takes them in one. Blocks.
-  package func writeAll(_ bytes: [UInt8]) throws(SystemError) {
+  /// Writes all of `bytes`, in one call where the system takes them in one.
+  ///
+  /// Blocks.
+  public func writeAll(_ bytes: [UInt8]) throws(SystemError) {
     try Self.writeAll(bytes, to: number)
   }
-  /// Writes all of `bytes` to a descriptor that belongs to nobody: standard output or standard error. Blocks.
-  package static func writeAll(_ bytes: [UInt8], to number: Int32) throws(SystemError) {
+  /// Writes all of `bytes` to a descriptor that belongs to nobody: standard output or standard error.
+  ///
+  /// Blocks.
+  public static func writeAll(_ bytes: [UInt8], to number: Int32) throws(SystemError) {
     var failure: SystemError?
     unsafe bytes.withUnsafeBytes { memory in
       var written = 0
@@ -128,11 +144,11 @@ extension Descriptor {
 
 extension SystemError {
   /// Whether the reader of a pipe is gone.
-  package var isBrokenPipe: Bool { code == EPIPE }
+  public var isBrokenPipe: Bool { code == EPIPE }
   /// Whether the disk, or what the user may have of it, is full.
-  package var isDiskFull: Bool { code == ENOSPC || code == EDQUOT || code == EFBIG }
+  public var isDiskFull: Bool { code == ENOSPC || code == EDQUOT || code == EFBIG }
   /// Whether there is no such file.
-  package var isMissingFile: Bool { code == ENOENT }
+  public var isMissingFile: Bool { code == ENOENT }
   /// What the system calls the error.
-  package var reason: String { unsafe String(cString: strerror(code)) }
+  public var reason: String { unsafe String(cString: strerror(code)) }
 }

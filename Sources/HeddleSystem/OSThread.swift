@@ -66,6 +66,6 @@ public struct SystemError: Error, CustomStringConvertible, Sendable {
     self.code = code
   }
   /// With the code that the last call of the operating system left on this thread.
-  init(_ action: String) { self.init(action, code: errno) }
+  public init(_ action: String) { self.init(action, code: errno) }
   public var description: String { "could not \(action): \(unsafe String(cString: strerror(code)))" }
 }

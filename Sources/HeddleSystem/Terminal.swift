@@ -2,29 +2,37 @@ import CHeddle
 import Glibc
 
 /// Questions about the terminal that a descriptor may be.
-package enum Terminal {
+public enum Terminal {
   /// Whether the descriptor is a terminal.
-  package static func isTerminal(_ descriptor: Int32) -> Bool { isatty(descriptor) != 0 }
-  /// The terminal's width. Unit: columns; 80 where it does not say.
-  package static func width(_ descriptor: Int32) -> Int {
+  public static func isTerminal(_ descriptor: Int32) -> Bool { isatty(descriptor) != 0 }
+  /// The terminal's width.
+  ///
+  /// Unit: columns; 80 where it does not say.
+  public static func width(_ descriptor: Int32) -> Int {
     var size = winsize()
     guard unsafe ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
     return Int(size.ws_col)
   }
 }
 
-/// The signals that ask a program to end. For programs, not for libraries: they change how the whole process is asked.
-package enum EndSignals {
-  /// Keeps them from ending the process: from now on they wait for `next`. To be called before any thread is started.
+/// The signals that ask a program to end.
+///
+/// For programs, not for libraries: they change how the whole process is asked.
+public enum EndSignals {
+  /// Keeps them from ending the process: from now on they wait for `next`.
+  ///
+  /// To be called before any thread is started.
   ///
   /// SIGPIPE is ignored too, so that a reader that went away is an error of `write`.
-  package static func take() {
+  public static func take() {
     var signals = all
     unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
     signal(SIGPIPE, SIG_IGN)
   }
-  /// The next of them. Blocks until it comes.
-  package static func next() -> Int32 {
+  /// The next of them.
+  ///
+  /// Blocks until it comes.
+  public static func next() -> Int32 {
     var signals = all
     var number: Int32 = 0
     while unsafe sigwait(&signals, &number) != 0 {}
@@ -39,4 +47,4 @@ package enum EndSignals {
 }
 
 /// Ends this process at once: no `atexit`, no destructors.
-package func exitAtOnce(_ status: Int32) -> Never { _exit(status) }
+public func exitAtOnce(_ status: Int32) -> Never { _exit(status) }

@@ -10,7 +10,8 @@ enum Pythons {
     let folder = "/root/.pyenv/versions"
     let versions = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
     let found = versions.compactMap { try? PythonInterpreter.find(explicit: "\(folder)/\($0)/bin/python3") }
-    return found.isEmpty ? [try? PythonInterpreter.find()].compactMap(\.self) : found.sorted { $1.version.lexicographicallyPrecedes($0.version) }
+    return found.isEmpty
+      ? [try? PythonInterpreter.find()].compactMap(\.self) : found.sorted { $1.version.lexicographicallyPrecedes($0.version) }
   }()
 }
 
@@ -33,7 +34,9 @@ struct InterpreterTests {
     #expect(try locate([path], script: folder.path) == "\(folder.path)/path/bin/python3")
     #expect(try locate([path], explicit: "python3") == "\(folder.path)/path/bin/python3")
     #expect(try locate([path], explicit: "\(folder.path)/venv") == "\(folder.path)/venv/bin/python3")
-    let error = #expect(throws: PythonInterpreterError.self) { try locate(["PATH=\(folder.path)", "VIRTUAL_ENV=/none"], script: folder.path) }
+    let error = #expect(throws: PythonInterpreterError.self) {
+      try locate(["PATH=\(folder.path)", "VIRTUAL_ENV=/none"], script: folder.path)
+    }
     for part in ["/none/bin/python3", "\(folder.path)/.venv/bin/python3", "python3 on PATH", "--python"] {
       #expect(error?.message.contains(part) == true, "\(part)")
     }
@@ -55,13 +58,16 @@ struct InterpreterTests {
     try folder.write("good.py", "import os\nprint('noise')\ndef f(x): return x\n")
     try folder.write("bad.py", "import os\nraise ValueError('at import')\n")
     try folder.write("dies.py", "import os\nos._exit(5)\n")
-    let python = try PythonInterpreter.find()
-    try python.check(PythonTarget("\(folder.path)/good.py:f"))
+    let python = try PythonInterpreter.find(loading: PythonTarget("\(folder.path)/good.py:f"))
+    #expect(try python == PythonInterpreter.find())
+    #expect(throws: PythonInterpreterError.self) {
+      try PythonInterpreter.find(loading: PythonTarget("json:loads"), explicit: "/bin/false")
+    }
     for (name, reason, part) in [
       ("good.py:g", PythonTargetError.Reason.missingFunction, "it has f"), ("god.py:f", .missingFile, "did you mean good.py?"),
       ("bad.py:f", .importFailed, "ValueError: at import"), ("dies.py:f", .importFailed, "exit code 5"),
     ] {
-      let error = #expect(throws: PythonTargetError.self) { try python.check(PythonTarget("\(folder.path)/\(name)")) }
+      let error = #expect(throws: PythonTargetError.self) { try PythonInterpreter.find(loading: PythonTarget("\(folder.path)/\(name)")) }
       #expect(error?.reason == reason)
       #expect(error?.message.contains(part) == true, "\(String(describing: error))")
     }
@@ -77,7 +83,8 @@ struct InterpreterTests {
   }
 
   @Test func `a failure prints as python would`() throws {
-    let failure = PythonFailure(type: "ValueError", message: "no", notes: ["a note"], cause: PythonFailure(type: "KeyError", message: "'k'"))
+    let failure = PythonFailure(
+      type: "ValueError", message: "no", notes: ["a note"], cause: PythonFailure(type: "KeyError", message: "'k'"))
     #expect("\(failure)" == "ValueError: no\na note")
     #expect(try MarshalDecoder().decode(PythonFailure.self, from: MarshalEncoder().encode(failure)) == failure)
     #expect("\(PythonFailure(type: "E", message: "", traceback: "Traceback\nE\n"))" == "Traceback\nE")
@@ -101,7 +108,9 @@ struct BridgeTests {
       (1.5, "1.5"), (.double(-.infinity), "-inf"), ("é\u{1F600}", "'é\u{1F600}'"), (.bytes([0, 255]), "b'\\x00\\xff'"),
       ([1, [], [2]], "[1, [], [2]]"), (["k": ["n": nil]], "{'k': {'n': None}}"), (.dictionary([.init(key: 1, value: 2)]), "{1: 2}"),
     ]
-    let hexadecimal = try values.map { try MarshalEncoder().encode($0.0).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined() }
+    let hexadecimal = try values.map {
+      try MarshalEncoder().encode($0.0).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+    }
     let script = """
       import sys, marshal
       sys.stdout.reconfigure(encoding="utf-8")
@@ -110,7 +119,8 @@ struct BridgeTests {
         print(repr(value), marshal.dumps(value, 2).hex())
       """
     let output = try ChildProcess.run(
-      path: python.executable, arguments: [python.executable, "-c", script] + hexadecimal, environment: ChildProcess.environment, limit: .seconds(60))
+      path: python.executable, arguments: [python.executable, "-c", script] + hexadecimal, environment: ChildProcess.environment,
+      limit: .seconds(60))
     let expected = zip(values, hexadecimal).map { "\($0.0.1) \($0.1)\n" }.joined()
     #expect(String(decoding: output.standardOutput, as: UTF8.self) == expected)
   }

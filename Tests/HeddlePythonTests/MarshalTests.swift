@@ -141,7 +141,9 @@ struct MarshalTests {
     #expect(try JSONDecoder().decode(PythonValue.self, from: json) == ["k": [1, 2.5, "x", nil, true]])
   }
 
-  @Test(arguments: ["0", "1", "-1", "32767", "32768", "9223372036854775808", "-9223372036854775809", "1" + String(repeating: "0", count: 500)])
+  @Test(arguments: [
+    "0", "1", "-1", "32767", "32768", "9223372036854775808", "-9223372036854775809", "1" + String(repeating: "0", count: 500),
+  ])
   func `a decimal integer of any length keeps its digits`(decimal: String) throws {
     var writer = MarshalWriter()
     let isWritten = writer.write(decimal: decimal)
@@ -172,7 +174,9 @@ struct MarshalTests {
       let bytes = try MarshalEncoder().encode(number)
       #expect(throws: DecodingError.self) { try MarshalDecoder().decode(UInt8.self, from: bytes) }
     }
-    #expect(try MarshalDecoder().decode(Double.self, from: MarshalEncoder().encode(PythonValue.bigInteger("1" + String(repeating: "0", count: 30)))) == 1e30)
+    #expect(
+      try MarshalDecoder().decode(
+        Double.self, from: MarshalEncoder().encode(PythonValue.bigInteger("1" + String(repeating: "0", count: 30)))) == 1e30)
   }
 
   @Test func `a value inside another can be kept as bytes`() throws {
@@ -199,7 +203,9 @@ struct MarshalTests {
     for length in good.indices { decodeEverything(Array(good[..<length])) }
     for _ in 0..<20_000 {
       var bytes = good
-      for _ in 0...Int.random(in: 0..<4, using: &generator) { bytes[Int.random(in: 0..<bytes.count, using: &generator)] = .random(in: 0...255, using: &generator) }
+      for _ in 0...Int.random(in: 0..<4, using: &generator) {
+        bytes[Int.random(in: 0..<bytes.count, using: &generator)] = .random(in: 0...255, using: &generator)
+      }
       decodeEverything(bytes)
     }
     let codes = Array("NTFigusl([{<>0y.c".utf8)

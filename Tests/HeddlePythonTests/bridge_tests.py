@@ -342,7 +342,9 @@ class CheckTests(unittest.TestCase):
         read, write = os.pipe()
         try:
             subprocess.run([sys.executable, BRIDGE, "check", target, str(write), "-1"], pass_fds=[write], check=True)
-            return marshal.loads(os.read(read, 1 << 16))
+            answer = os.read(read, 1 << 16)
+            self.assertEqual(answer[:1], b"+")
+            return marshal.loads(answer[1:])
         finally:
             os.close(read)
             os.close(write)

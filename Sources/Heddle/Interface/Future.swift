@@ -55,7 +55,7 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
     if !isDone {
       let deadline = timeout.map { MonotonicTime.now + $0 } ?? .distantFuture
       source?.help(self)
-      let latch = ThreadLatch()
+      let latch = ThreadGate()
       if !isDone, addWaiter({ latch.open() }) {
         guard latch.wait(until: deadline) else { throw FutureTimeout() }
       }
@@ -123,24 +123,4 @@ public struct FutureTimeout: Error, Sendable, CustomStringConvertible {
   public init() {}
   /// A sentence.
   public var description: String { "The job had not ended when the time to wait for it was over; it goes on." }
-}
-
-/// Opens once; threads sleep until then.
-final class ThreadLatch: Sendable {
-  private let isOpen = Atomic<Bool>(false)
-  private let parker = Parker()
-
-  func open() {
-    isOpen.store(true, ordering: .sequentiallyConsistent)
-    parker.unpark()
-  }
-  /// Blocks. false: the deadline came first.
-  func wait(until deadline: MonotonicTime) -> Bool {
-    while true {
-      let ticket = parker.ticket
-      if isOpen.load(ordering: .sequentiallyConsistent) { return true }
-      if MonotonicTime.now >= deadline { return false }
-      parker.park(ticket: ticket, until: deadline)
-    }
-  }
 }

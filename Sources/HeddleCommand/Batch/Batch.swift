@@ -56,18 +56,17 @@ final class Batch: Sendable {
   /// Wakes the feeder: there is room, or the run is to stop.
   private let room = Parker()
   private let runner: any CallRunner
-  private let target: MarshaledValue
   private let window: Int
 
-  /// - Parameter target: The function, as a marshaled string.
-  init(runner: any CallRunner, target: MarshaledValue, keepsOrder: Bool) {
+  init(runner: any CallRunner, keepsOrder: Bool) {
     self.runner = runner
-    self.target = target
     // In order, a slow input holds back the rows of all behind it; a wider window keeps the workers busy meanwhile.
     window = runner.window * (keepsOrder ? 8 : 1)
   }
 
-  /// Starts nothing more. The first reason counts.
+  /// Starts nothing more.
+  ///
+  /// The first reason counts.
   func stop(_ reason: Stop) {
     state.withLock { if $0.stop == nil { $0.stop = reason } }
     news.unpark()
@@ -76,7 +75,9 @@ final class Batch: Sendable {
 
   // MARK: The feeder's side
 
-  /// Reads inputs until there are no more and hands them to the runner. Blocks.
+  /// Reads inputs until there are no more and hands them to the runner.
+  ///
+  /// Blocks.
   ///
   /// - Parameter decide: Whether an input is run, and whether its row replaces another.
   func feed(_ reader: InputReader, decide: (Input) -> Ledger.Decision) {
@@ -93,11 +94,11 @@ final class Batch: Sendable {
       guard awaitRoom() else { break }
       let place = sequence
       sequence += 1
-      guard let call = input.call(target: target) else {
+      guard let arguments = input.arguments() else {
         finish(Finished(input: input, sequence: place, replaces: replaces, outcome: Self.unreadable(input)))
         continue
       }
-      runner.submit(call) { [self] outcome in
+      runner.submit(arguments) { [self] outcome in
         finish(Finished(input: input, sequence: place, replaces: replaces, outcome: outcome))
       }
     }
@@ -161,7 +162,9 @@ final class Batch: Sendable {
     var stop: Stop?
   }
 
-  /// Writes rows until all is done. Blocks.
+  /// Writes rows until all is done.
+  ///
+  /// Blocks.
   ///
   /// - Parameter write: Writes a row, whole; `replaces` says whether an older row of its input counts no more.
   func run(_ options: Options, write: (Row, Bool) throws(SystemError) -> Void) -> Result {
@@ -227,7 +230,7 @@ final class Batch: Sendable {
       if now >= nextDraw {
         let isFed = counted.isFed
         progress.draw(
-          Progress(
+          RunProgress(
             done: result.summary.succeeded + result.summary.failed + counted.skipped, skipped: counted.skipped,
             failed: result.summary.failed, total: options.total ?? (isFed ? counted.read : nil), elapsed: now - start))
         nextDraw = now + ProgressLine.interval

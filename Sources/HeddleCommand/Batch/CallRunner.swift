@@ -1,15 +1,17 @@
 import HeddlePython
 
-/// What runs calls: the seam between the tool and an executor. `PythonRunner` is the real one, tests have one of their own.
+/// What runs calls: the seam between the tool and an executor.
+///
+/// `PythonRunner` is the real one, tests have one of their own.
 protocol CallRunner: Sendable {
   /// How many calls may be with the runner at once, running and waiting: enough to keep every worker busy, no more.
   var window: Int { get }
   /// Starts a call, or lets it wait for a worker.
   ///
   /// - Parameters:
-  ///   - call: A tuple of target, positional and keyword arguments in marshal's bytes, as the bridge takes it.
+  ///   - arguments: A tuple of positional and keyword arguments in marshal's bytes, as the bridge takes them.
   ///   - completion: Is called once, on any thread, and returns at once.
-  func submit(_ call: [UInt8], completion: @escaping @Sendable (CallOutcome) -> Void)
+  func submit(_ arguments: [UInt8], completion: @escaping @Sendable (CallOutcome) -> Void)
   /// Starts nothing more: what waits ends as `notRun`. What runs has `grace`, nil for ever, and is killed then. Blocks until all has ended.
   func shutdown(grace: Duration?)
   /// Processor time of all workers so far, where it is known.
@@ -19,6 +21,8 @@ protocol CallRunner: Sendable {
 /// What a runner is told.
 struct RunnerSettings: Sendable {
   var interpreter: PythonInterpreter
+  /// The function that is called.
+  var target: PythonTarget
   var placement: Placement
   /// nil: as many as this process may use cores.
   var workers: Int?
@@ -27,7 +31,9 @@ struct RunnerSettings: Sendable {
   var retries: Int
   /// Bytes a worker.
   var memoryLimit: Int?
-  /// Takes what the functions print, as it comes, on any thread. nil: it goes to standard error without a detour.
+  /// Takes what the functions print, as it comes, on any thread.
+  ///
+  /// nil: it goes to standard error without a detour.
   var printed: (@Sendable ([UInt8]) -> Void)?
 }
 
@@ -44,7 +50,9 @@ struct CallOutcome: Sendable {
     case notRun
   }
   var ending: Ending
-  /// How long the last try took. Unit: seconds.
+  /// How long the last try took.
+  ///
+  /// Unit: seconds.
   var seconds: Double
   /// How often it was tried.
   var attempts: Int

@@ -7,7 +7,9 @@ struct Interruption: Sendable {
   }
   private let handler = Handler()
 
-  /// Starts to listen. Until `onFirst` is called a signal ends the process at once: nothing is running yet.
+  /// Starts to listen.
+  ///
+  /// Until `onFirst` is called a signal ends the process at once: nothing is running yet.
   init() throws {
     let thread = try OSThread(name: "heddle-signals") { [handler] in
       var isAsked = false

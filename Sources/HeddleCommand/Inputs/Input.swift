@@ -20,12 +20,11 @@ struct Input: Sendable {
     }
   }
 
-  /// The call of `target` (a marshaled string) with this input, as the bridge takes it; nil where it could not be read.
-  func call(target: MarshaledValue) -> [UInt8]? {
+  /// The arguments that this input is, as the bridge takes them; nil where it could not be read.
+  func arguments() -> [UInt8]? {
     guard case .value(let value) = content else { return nil }
-    var writer = MarshalWriter(capacity: value.bytes.count + target.bytes.count + 20)
-    writer.beginTuple(count: 3)
-    writer.append(marshaled: target.bytes)
+    var writer = MarshalWriter(capacity: value.bytes.count + 20)
+    writer.beginTuple(count: 2)
     switch (format, value.kind) {
     case (.json, .list), (.csv, .list):
       writer.append(marshaled: value.bytes)

@@ -11,7 +11,9 @@ struct InputReader {
   /// Inputs named as arguments: text, or with `json` the text of a value each.
   init(arguments: [String], format: InputFormat) {
     var rest = arguments.makeIterator()
-    self.init(total: arguments.count, format: format) { rest.next().map { Self.content(line: Array($0.utf8), format: format, lineNumber: nil) } }
+    self.init(total: arguments.count, format: format) {
+      rest.next().map { Self.content(line: Array($0.utf8), format: format, lineNumber: nil) }
+    }
   }
   /// Inputs from a file, or with `-` from standard input.
   ///

@@ -53,7 +53,9 @@ final class LineReader {
     }
   }
 
-  /// The next line without its end; nil after the last. Blocks while standard input has none.
+  /// The next line without its end; nil after the last.
+  ///
+  /// Blocks while standard input has none.
   func next() throws -> [UInt8]? {
     var line: [UInt8] = []
     var hasLine = false

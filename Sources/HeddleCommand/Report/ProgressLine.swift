@@ -1,5 +1,5 @@
 /// How far a run is, as the progress line shows it.
-struct Progress: Equatable {
+struct RunProgress: Equatable {
   /// Inputs that have a row, those that had one before included.
   var done = 0
   /// Of those, how many had one before.
@@ -66,7 +66,7 @@ struct ProgressLine {
   }
 
   /// Draws the line anew.
-  mutating func draw(_ progress: Progress) {
+  mutating func draw(_ progress: RunProgress) {
     guard isShown else { return }
     write(Array("\r\(progress.text(width: width()))\u{1b}[K".utf8))
     isDrawn = true

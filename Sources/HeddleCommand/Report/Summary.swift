@@ -46,10 +46,10 @@ struct Summary {
     var counts = "heddle: \(succeeded) succeeded, \(failed) failed"
     if ending.skipped > 0 { counts += ", \(ending.skipped) done before" }
     let seconds = ending.elapsed / .seconds(1)
-    var span = " in \(Progress.format(rate: seconds)) s"
-    if seconds > 0, succeeded + failed > 1 { span += " (\(Progress.format(rate: Double(succeeded + failed) / seconds))/s)" }
+    var span = " in \(RunProgress.format(rate: seconds)) s"
+    if seconds > 0, succeeded + failed > 1 { span += " (\(RunProgress.format(rate: Double(succeeded + failed) / seconds))/s)" }
     if let time = ending.processorTime, seconds > 0 {
-      span += ", \(Progress.format(rate: (time / .seconds(1)) / seconds)) cores used"
+      span += ", \(RunProgress.format(rate: (time / .seconds(1)) / seconds)) cores used"
     }
     var lines = [counts + span]
     for kind in order.prefix(Self.kindLimit) {

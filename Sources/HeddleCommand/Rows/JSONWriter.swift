@@ -1,7 +1,8 @@
 import HeddlePython
 
-/// Writes values as JSON text, in the style of Python's `json`: `, ` and `: ` between things, `NaN` and `Infinity` as words. Other than
-/// there, text stays UTF-8 and is not escaped to ASCII, and bytes are written as base64.
+/// Writes values as JSON text, in the style of Python's `json`: `, ` and `: ` between things, `NaN` and `Infinity` as words.
+///
+/// Other than there, text stays UTF-8 and is not escaped to ASCII, and bytes are written as base64.
 struct JSONWriter {
   /// What has been written.
   private(set) var bytes: [UInt8] = []
@@ -25,7 +26,9 @@ struct JSONWriter {
     }
   }
 
-  /// Writes a value from marshal's bytes. Where that fails nothing has been added.
+  /// Writes a value from marshal's bytes.
+  ///
+  /// Where that fails nothing has been added.
   mutating func write(_ value: MarshaledValue) throws(Unwritable) {
     let start = bytes.count
     do {
@@ -95,7 +98,9 @@ struct JSONWriter {
     return text
   }
 
-  /// Text in quotes. What is no UTF-8 is escaped: a lone surrogate as itself, anything else as U+FFFD.
+  /// Text in quotes.
+  ///
+  /// What is no UTF-8 is escaped: a lone surrogate as itself, anything else as U+FFFD.
   mutating func write(utf8 text: some Collection<UInt8>) {
     bytes.append(UInt8(ascii: "\""))
     var rest = text[...]

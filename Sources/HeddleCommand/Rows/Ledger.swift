@@ -1,7 +1,9 @@
 import HeddlePython
 
-/// What an input is known by from one run to the next: its value, not its line number, so that a list that was sorted or has grown
-/// since is no danger. Two hashes of 64 bits: that two of ten million inputs are taken for one happens once in 10^24 runs.
+/// What an input is known by from one run to the next: its value, not its line number, so that a list that was sorted or has grown since
+/// is no danger.
+///
+/// Two hashes of 64 bits: that two of ten million inputs are taken for one happens once in 10^24 runs.
 struct InputKey: Hashable {
   private let first: UInt64
   private let second: UInt64

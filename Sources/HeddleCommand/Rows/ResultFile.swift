@@ -19,8 +19,12 @@ final class ResultFile {
   }
   let path: String
   private var file: Descriptor
-  /// Where the next row begins. Unit: bytes.
+  /// Where the next row begins.
+  ///
+  /// Unit: bytes.
   private var size: Int
+  /// Whether it was made by this run.
+  private let isNew: Bool
   /// The rows that were there.
   private(set) var ledger = Ledger()
   /// Rows of failures that are in the file and that no row replaces.
@@ -36,6 +40,7 @@ final class ResultFile {
     if case .create = mode, Files.exists(path) {
       throw UsageError("\(path) exists; go on with it by --resume or --retry-failed, or replace it by --overwrite")
     }
+    isNew = !Files.exists(path)
     do {
       file = try Descriptor.open(path, for: .appending)
     } catch {
@@ -52,10 +57,17 @@ final class ResultFile {
     case .goOn: try readRows()
     }
   }
-  /// Empties the file. Not done before everything else was found to be right, so that a mistyped target costs nobody his results.
+  /// Empties the file.
+  ///
+  /// Not done before everything else was found to be right, so that a mistyped target costs nobody his results.
   func clear() {
     file.truncate(to: 0)
     size = 0
+  }
+
+  /// Takes the file away again where this run has made it and has written nothing.
+  func removeIfNew() {
+    if isNew && size == 0 { Files.remove(path) }
   }
 
   /// Appends a row, whole or not at all.

@@ -241,6 +241,9 @@ class RingTransport(object):
                 self._frame(self.RESULT_PART, 0, 0, view[start : start + self.PAYLOAD])
         self._jobs += 1
         self._burst += 1
+        if not self._spins:
+            # Another thread may sleep in `receive`, so nobody comes by there to ring.
+            self._ring_if_parked()
         now = time.monotonic_ns()
         if now - self._since > 50000:
             self._report(now)
@@ -706,38 +709,45 @@ class Worker(object):
             return found
 
     def serve(self):
+        """One thread's loop. Every line of it is paid by every call."""
         transport, receiving, sending, functions = self.transport, self.receiving, self.sending, self.functions
-        loads, wall_clock, thread_clock = marshal.loads, time.perf_counter_ns, time.thread_time_ns
+        loads, dumps, wall_clock, thread_clock = marshal.loads, marshal.dumps, time.perf_counter_ns, time.thread_time_ns
         several = self.threads > 1
         mark_wall, mark_cpu = wall_clock(), thread_clock()
         while True:
             with receiving:
                 message = transport.receive()
+                if message is None:
+                    return
                 parked = transport.parked
-            if message is None:
-                return
             position, target, payload = message
             if parked or several:
                 mark_wall, mark_cpu = wall_clock(), thread_clock()
-            start = wall_clock()
+            start = wall = 0
             try:
                 arguments, keywords = loads(payload)
-                function = functions.get(target) or self.function(target)
+                function = functions.get(target)
+                if function is None:
+                    function = self.function(target)
                 start = wall_clock()
                 value = function(*arguments, **keywords)
-                if type(value) in DEFERRED:
-                    value = finish(value)
-                wall = wall_clock() - start
-                kind, payload = RETURNED, encode(value)
+                if type(value) in SCALARS:
+                    wall = wall_clock() - start
+                    payload = dumps(value, FORMAT)
+                else:
+                    if type(value) in DEFERRED:
+                        value = finish(value)
+                    wall = wall_clock() - start
+                    payload = encode(value)
+                kind = RETURNED
                 value = arguments = keywords = None
             except Refusal as error:
-                wall = wall_clock() - start
                 kind, payload = REFUSED, marshal.dumps(refusal_data(error), FORMAT)
             except Unsendable as error:
-                wall = wall_clock() - start
                 kind, payload = UNSENDABLE, marshal.dumps({"message": str(error)}, FORMAT)
             except BaseException as error:
-                wall = wall_clock() - start
+                # Zero where it was the arguments that could not be read.
+                wall = wall_clock() - start if start else 0
                 value = arguments = keywords = None
                 kind, payload = RAISED, marshal.dumps(describe(error), FORMAT)
             if wall < SHORT_CALL:
@@ -747,7 +757,12 @@ class Worker(object):
                 now = thread_clock()
                 cpu = min(max(now - mark_cpu - (start - mark_wall), 0), wall)
                 mark_wall, mark_cpu = wall_clock(), now
-            flush()
+            try:
+                # What the function printed leaves before its result does.
+                sys.stdout.flush()
+            except Exception:
+                # Closed, or replaced by something that has no flush: the function's own doing.
+                pass
             with sending:
                 transport.send(kind, position, payload, cpu, wall)
             message = payload = None
@@ -761,7 +776,7 @@ def refusal_data(error):
 
 
 def flush():
-    """What the function printed leaves before its result does."""
+    """What was printed leaves before the process does."""
     try:
         sys.stdout.flush()
     except Exception:
@@ -788,6 +803,8 @@ def serve(channel, memory, lifeline, threads):
 
 def check(target, answer, lifeline):
     """Loads a target and writes what became of it to the descriptor `answer`."""
+    # That Python runs and that it is new enough is said first: what goes wrong from here on is the target's doing.
+    os.write(answer, b"+")
     if lifeline >= 0:
         hold_lifeline(lifeline)
     report = {"version": list(sys.version_info[:3]), "executable": sys.executable}

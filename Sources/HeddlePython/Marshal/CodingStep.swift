@@ -11,7 +11,9 @@ final class CodingStep {
     depth = (parent?.depth ?? 0) + 1
   }
 
-  /// The way as a coding path. Made only when somebody asks: encoding and decoding as such need none.
+  /// The way as a coding path.
+  ///
+  /// Made only when somebody asks: encoding and decoding as such need none.
   var keys: [any CodingKey] {
     var keys: [any CodingKey] = []
     var next: CodingStep? = self

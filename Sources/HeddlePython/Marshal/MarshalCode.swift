@@ -15,7 +15,9 @@ enum MarshalCode {
   static let string = UInt8(ascii: "u")
   /// A length (four bytes), then the bytes.
   static let bytes = UInt8(ascii: "s")
-  /// A count (four bytes), then the values. So are the next three.
+  /// A count (four bytes), then the values.
+  ///
+  /// So are the next three.
   static let tuple = UInt8(ascii: "(")
   static let list = UInt8(ascii: "[")
   static let set = UInt8(ascii: "<")
@@ -53,8 +55,9 @@ enum MarshalCode {
 package enum MarshalLimit {
   /// How deep lists and dictionaries may nest for a `Codable` type: its decoding recurses, and a worker thread's stack is small.
   package static let depth = 512
-  /// The longest integer, in digits of 15 bits: about 74,000 decimal digits. Writing one in decimal takes time that grows with the
-  /// square of its length, and the bytes may come from a worker gone mad.
+  /// The longest integer, in digits of 15 bits: about 74,000 decimal digits.
+  ///
+  /// Writing one in decimal takes time that grows with the square of its length, and the bytes may come from a worker gone mad.
   package static let integerDigits = 1 << 14
   /// Bytes of one result; positions in it are kept in four bytes.
   package static let byteCount = Int(UInt32.max)

@@ -286,7 +286,9 @@ extension MarshalWriter {
   }
 }
 
-/// `value` as a `U` where its type is exactly that. Cheaper than `as?`, which asks the runtime each time.
+/// `value` as a `U` where its type is exactly that.
+///
+/// Cheaper than `as?`, which asks the runtime each time.
 func cast<T, U>(_ value: T, _ type: U.Type) -> U? {
   // SAFETY: the types are the same.
   T.self == U.self ? unsafe unsafeBitCast(value, to: U.self) : nil
