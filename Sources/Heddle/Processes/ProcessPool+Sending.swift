@@ -60,11 +60,13 @@ extension ProcessPool {
         core.state.waitingJobsEnded(1)
       }
     }
+    if isBlocked, unsafe channel.outboundPosition == nil && !channel.request.refreshTail() { report(Self.tailViolation, by: channel, &core, &bells) }
     core.state.jobsSent(to: channel.place, count: sent, isBlocked: isBlocked)
     channel.held.store(core.state.workers[channel.place].held, ordering: .relaxed)
     if sent > 0 && channel.publish() { bells.add(channel) }
     if unsafe isBlocked && channel.outboundPosition != nil { nudge(&core, &bells) }
   }
+  private static var tailViolation: String { "it moved the end of its requests to a place that cannot be" }
   private enum Written { case whole, large }
 
   /// Writes one job. nil: there is no room.
@@ -108,7 +110,12 @@ extension ProcessPool {
     guard channel.isStreaming.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged else { return false }
     var hasMoved = false
     while channel.hasOutbound.load(ordering: .acquiring) {
-      guard unsafe channel.request.refreshTail() else { break }
+      guard unsafe channel.request.refreshTail() else {
+        var bells = Bells()
+        core.withLock { report(Self.tailViolation, by: channel, &$0, &bells) }
+        bells.ring(self)
+        break
+      }
       let oldest = core.withLock { _ in channel.firstWholeFrame }
       let room = unsafe channel.request.room(keeping: oldest ?? channel.request.head)
       let size = min(Frame.payloadLimit, room - Frame.headerByteCount) & ~15

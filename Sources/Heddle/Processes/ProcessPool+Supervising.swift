@@ -212,12 +212,13 @@ extension ProcessPool {
   }
   private func kill(_ channel: WorkerChannel, because violation: String) {
     core.withLock { core in
-      guard unsafe channel.doom == nil || channel.doom?.position != nil else { return }
+      // It may have gone meanwhile, and another have its place and, who knows, its number.
+      guard core.channels[channel.place] === channel, unsafe channel.doom == nil || channel.doom?.position != nil else { return }
       unsafe channel.doom = WorkerChannel.Doom(
         code: .workerDied, message: "The worker was stopped because \(violation).", position: nil, since: .now, isKilled: true)
       core.state.workerLeaves(channel.place)
+      channel.process.killGroup()
     }
-    channel.process.killGroup()
   }
 
   // MARK: Sleeping

@@ -47,6 +47,8 @@ final class WorkerChannel: @unchecked Sendable {
   @exclusivity(unchecked) var outbound: OutboundMessage?
   let hasOutbound = Atomic<Bool>(false)
   let isStreaming = Atomic<Bool>(false)
+  /// It wrote nonsense: nothing more of it is read, and it is being killed.
+  let isBroken = Atomic<Bool>(false)
   /// The thread that drains answers a worker that sleeps for room.
   private let roomAnswered = Atomic<UInt64>(0)
 
@@ -103,14 +105,15 @@ final class WorkerChannel: @unchecked Sendable {
 
   // MARK: The response ring, without a lock
 
-  /// Whether results lie there.
+  /// Whether results lie there that may be read.
   var hasResponses: Bool {
     unsafe memory.otherWord(RegionLayout.head).pointee.load(ordering: .acquiring) != memory.ownWord(RegionLayout.tail).pointee.load(ordering: .relaxed)
+      && !isBroken.load(ordering: .relaxed)
   }
   /// The same, as a full fence: after the supervisor has said that it sleeps.
   var hasResponsesForSure: Bool {
     unsafe memory.otherWord(RegionLayout.head).pointee.load(ordering: .sequentiallyConsistent)
-      != memory.ownWord(RegionLayout.tail).pointee.load(ordering: .relaxed)
+      != memory.ownWord(RegionLayout.tail).pointee.load(ordering: .relaxed) && !isBroken.load(ordering: .relaxed)
   }
   /// Bytes of results that lie there, as the worker says.
   var responseByteCount: UInt64 {
