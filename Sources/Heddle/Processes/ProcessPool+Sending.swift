@@ -29,8 +29,11 @@ extension ProcessPool {
 
   /// Writes up to `limit` waiting jobs into a ring.
   private func send(to channel: WorkerChannel, _ limit: Int, _ core: inout Core, _ bells: inout Bells) {
+    // Only the thread that streams writes that ring now.
+    if unsafe channel.outboundPosition != nil { return core.state.jobsSent(to: channel.place, count: 0, isBlocked: true) }
     var sent = 0
     var isBlocked = false
+    let held = core.state.workers[channel.place].held
     let receivers = core.receivers
     while sent < limit && !isBlocked && !core.queue.isEmpty {
       var dropped: Unmanaged<AnyFuture>?
