@@ -44,6 +44,11 @@ extension ProcessPool {
           unsafe dropped = unsafe job.future
           return true
         }
+        // Behind a job that may be long goes only what fits the ring whole, so that it can be taken back.
+        if let payload = job.payload, !payload.isSmall, held + sent > 0, channel.room(for: payload.ringByteCount) != true {
+          isBlocked = true
+          return false
+        }
         guard let written = unsafe write(job, bytes, to: channel, receivers: receivers) else {
           isBlocked = true
           return false
@@ -152,11 +157,12 @@ extension ProcessPool {
   // MARK: Taking back
 
   /// Takes back from a worker what it has not started; it waits again, before all others.
-  func takeBack(from channel: WorkerChannel, except spared: UInt64? = nil, _ core: inout Core) {
+  ///
+  /// - Parameter isFinal: the worker gets no more; what is still being written to it is taken back too, and its rest passed over.
+  func takeBack(from channel: WorkerChannel, except spared: UInt64? = nil, isFinal: Bool = false, _ core: inout Core) {
     var jobs: [QueuedJob] = []
     for position in unsafe channel.flights.positions where unsafe position != spared && channel.flights[position].stage == .sent {
-      // What is still being written is not whole in the ring; it stays.
-      if unsafe channel.outboundPosition == position { continue }
+      if unsafe !isFinal && channel.outboundPosition == position { continue }
       if Claims.revoke(position, in: channel.memory) { jobs.append(recall(position, from: channel)) }
     }
     guard !jobs.isEmpty else { return }
@@ -190,7 +196,7 @@ extension ProcessPool {
     _ channel: WorkerChannel, for position: UInt64, _ code: JobError.Code, _ message: String, _ core: inout Core, _ bells: inout Bells
   ) -> Bool {
     guard unsafe channel.doom == nil else { return unsafe channel.doom?.position == position }
-    takeBack(from: channel, except: position, &core)
+    takeBack(from: channel, except: position, isFinal: true, &core)
     for other in unsafe channel.flights.positions where unsafe other > position && channel.flights[other].stage == .sent {
       if Claims.isClaimed(other, in: channel.memory) { return false }
     }
