@@ -197,6 +197,11 @@ extension ProcessPool {
     }
     guard core.state.isDrained && core.delayed.isEmpty else { return }
     for channel in core.live where unsafe channel.doom == nil {
+      // A large job that was taken back is still being written: the worker passes its rest over.
+      if unsafe channel.outboundPosition != nil {
+        plan.wakeTime = min(plan.wakeTime, now + Self.tickInterval)
+        continue
+      }
       // One that hangs in its exit is killed like one that hangs in a job.
       unsafe channel.doom = WorkerChannel.Doom(
         code: .workerDied, message: "The executor was shut down.", position: nil, since: now + (Self.leaveLimit - Self.grace))
