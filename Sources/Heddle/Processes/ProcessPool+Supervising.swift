@@ -313,7 +313,9 @@ extension ProcessPool {
       let certificate = unsafe DeathCertificate(
         end: end, doom: channel.doom, pid: channel.process.pid, standardErrorTail: channel.standardErrorTail.text)
       for position in unsafe channel.flights.positions where unsafe channel.flights[position].stage == .sent {
-        let hasStarted = Claims.isClaimed(position, in: channel.memory)
+        // The claims of a worker that wrote nonsense say nothing: the first job is what it ran, or that job would come back for ever.
+        let isSuspect = channel.isBroken.load(ordering: .relaxed) && started < recipe.width
+        let hasStarted = isSuspect || Claims.isClaimed(position, in: channel.memory)
         let job = recall(position, from: channel)
         guard hasStarted else {
           back.append(job)
