@@ -31,17 +31,21 @@ extension ProcessPool {
   private func send(to channel: WorkerChannel, _ limit: Int, _ core: inout Core, _ bells: inout Bells) {
     var sent = 0
     var isBlocked = false
-    let receivers = core.receivers
     while sent < limit && !isBlocked && !core.queue.isEmpty {
       var dropped: Unmanaged<AnyFuture>?
       var limit: Duration?
+      var isUndefined = false
       unsafe core.queue.withNext { job, bytes in
         let future = unsafe job.future._withUnsafeGuaranteedRef { $0 }
         if !future.isOpen {
           unsafe dropped = unsafe job.future
           return true
         }
-        guard let written = unsafe write(job, bytes, to: channel, receivers: receivers) else {
+        if unsafe job.type >= channel.definedTypes {
+          isUndefined = true
+          return false
+        }
+        guard let written = unsafe write(job, bytes, to: channel) else {
           isBlocked = true
           return false
         }
@@ -50,6 +54,7 @@ extension ProcessPool {
         isBlocked = written == .large
         return true
       }
+      if isUndefined { isBlocked = unsafe !define(core.receivers[Int(channel.definedTypes)], to: channel) }
       if let limit {
         unsafe channel.timedFlights += 1
         if let until = core.sleepsUntil, until > .now + limit { nudge(&core, &bells) }
@@ -63,19 +68,22 @@ extension ProcessPool {
     core.state.jobsSent(to: channel.place, count: sent, isBlocked: isBlocked)
     channel.held.store(core.state.workers[channel.place].held, ordering: .relaxed)
     if sent > 0 && channel.publish() { bells.add(channel) }
-    if unsafe isBlocked && channel.outboundPosition != nil { nudge(&core, &bells) }
+    // Nobody else would come by: the supervisor writes on at a large job, and waits for room where nothing of the worker will end.
+    if unsafe isBlocked && (channel.outboundPosition != nil || core.state.workers[channel.place].held == 0) { nudge(&core, &bells) }
   }
   private enum Written { case whole, large }
 
-  /// Writes one job. nil: there is no room.
-  private func write(_ job: borrowing QueuedJob, _ bytes: UnsafeRawBufferPointer, to channel: WorkerChannel, receivers: [any ResultReceiver]) -> Written? {
-    while unsafe channel.definedTypes <= Int(job.type) {
-      let definition = unsafe receivers[channel.definedTypes].definition
-      guard channel.room(for: Frame.byteCount(payload: definition.count)) == true else { return nil }
-      let header = unsafe FrameHeader(kind: RequestKind.define, byteCount: definition.count, type: UInt32(channel.definedTypes))
-      unsafe definition.withUnsafeBytes { _ = unsafe channel.request.write(header, $0) }
-      unsafe channel.definedTypes += 1
-    }
+  /// Tells a worker of the next type. false: there is no room.
+  private func define(_ receiver: any ResultReceiver, to channel: WorkerChannel) -> Bool {
+    let definition = receiver.definition
+    guard channel.room(for: Frame.byteCount(payload: definition.count)) == true else { return false }
+    let header = unsafe FrameHeader(kind: RequestKind.define, byteCount: definition.count, type: channel.definedTypes)
+    unsafe definition.withUnsafeBytes { _ = unsafe channel.request.write(header, $0) }
+    unsafe channel.definedTypes += 1
+    return true
+  }
+  /// Writes one job, whose type the worker knows. nil: there is no room.
+  private func write(_ job: borrowing QueuedJob, _ bytes: UnsafeRawBufferPointer, to channel: WorkerChannel) -> Written? {
     let position = unsafe channel.flights.next
     let flags = job.extras?.options.timeout == nil ? 0 : RequestKind.timed
     let frame: UInt64
@@ -195,6 +203,8 @@ extension ProcessPool {
 }
 
 extension WorkerChannel {
+  /// Whether jobs wait for room in the ring, other than behind a large one. Under the core lock.
+  func isShortOfRoom(_ state: PoolState) -> Bool { unsafe state.workers[place].isBlocked && outboundPosition == nil }
   /// Where the first frame lies that may have to be read again: of a small job that has not ended. Under the core lock.
   var firstWholeFrame: UInt64? {
     let first = unsafe flights.positions.first { unsafe flights[$0].stage == .sent && $0 != outboundPosition }

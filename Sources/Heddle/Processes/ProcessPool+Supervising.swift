@@ -86,6 +86,7 @@ extension ProcessPool {
       // Whoever needs us from here on says so, since we may have looked past it.
       core.sleepsUntil = nil
       returnDelayed(now, &core, &plan)
+      unblock(&core, &plan)
       if core.state.needsTicks {
         if now >= lastTick + Self.tickInterval {
           lastTick = now
@@ -107,6 +108,21 @@ extension ProcessPool {
     if core.withLock({ $0.state.isShutDown && $0.state.areAllGone && $0.state.isDrained && $0.delayed.isEmpty }) { plan.isOver = true }
     return plan
   }
+  /// Lets workers take jobs again whose ring was full and is not any more.
+  ///
+  /// A ring can be full of jobs that were taken back: their worker holds nothing then, so no result of it will come by to say so.
+  private func unblock(_ core: inout Core, _ plan: inout Plan) {
+    for channel in core.live where channel.isShortOfRoom(core.state) {
+      switch channel.room(for: Self.roomToGoOn) {
+      case true: core.state.unblocked(channel.place)
+      case nil: plan.violators.append((channel, "it moved the end of what it read to a place that cannot be"))
+      default: break
+      }
+    }
+  }
+  /// Room for any frame: less could be too little for the job that comes next.
+  private static var roomToGoOn: Int { Frame.byteCount(payload: Frame.payloadLimit) }
+
   private func returnDelayed(_ now: MonotonicTime, _ core: inout Core, _ plan: inout Plan) {
     guard !core.delayed.isEmpty else { return }
     let due = core.delayed.filter { $0.time <= now }
@@ -241,7 +257,15 @@ extension ProcessPool {
         hasStreamed = stream(channel) || hasStreamed
       }
     }
-    let isDue = hasStreamed || channels.contains { $0.hasResponsesForSure } || core.withLock { $0.sleepsUntil == nil }
+    let hasRoom = core.withLock { core in
+      var hasRoom = false
+      for channel in channels where channel.isShortOfRoom(core.state) {
+        channel.setWantsRoom(ticket)
+        if channel.room(for: Self.roomToGoOn) != false { hasRoom = true }
+      }
+      return hasRoom
+    }
+    let isDue = hasStreamed || hasRoom || channels.contains { $0.hasResponsesForSure } || core.withLock { $0.sleepsUntil == nil }
     poller.poll(until: isDue ? .now : output.isBlocked ? min(deadline, .now + .milliseconds(20)) : deadline)
     for channel in channels {
       channel.setParked(0)
@@ -275,12 +299,12 @@ extension ProcessPool {
   /// A worker has gone: what it had finished keeps its result, what it ran fails or runs again, what lay behind runs elsewhere.
   private func bury(_ channel: WorkerChannel, _ output: inout OutputForwarder) {
     let end = channel.process.reap()
-    let batch = BatchCache.take()
+    let batch = batches.take()
     while channel.hasResponses {
       // Another thread may be reading: it will be done in some microseconds.
-      if !drain(channel, batch) && batch.violation != nil { break }
+      if unsafe !drain(channel, batch) && batch.violation != nil { break }
     }
-    BatchCache.give(batch)
+    batches.give(batch)
     while case .bytes(let bytes) = channel.standardError.readAvailable(limit: 1 << 14) {
       channel.standardErrorTail.append(bytes)
       output.forward(bytes)

@@ -26,7 +26,7 @@ final class WorkerChannel: @unchecked Sendable {
   @exclusivity(unchecked) var request: RingWriter
   @exclusivity(unchecked) var flights = FlightTable()
   /// How many type definitions it has been sent.
-  @exclusivity(unchecked) var definedTypes = 0
+  @exclusivity(unchecked) var definedTypes: UInt32 = 0
   /// The position of a large job that is being written; nil: none.
   @exclusivity(unchecked) var outboundPosition: UInt64?
   @exclusivity(unchecked) var bell = Bell()

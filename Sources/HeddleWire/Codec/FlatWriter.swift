@@ -140,7 +140,7 @@ final class FlatWriter {
     openCalls = 0
     isViolated = false
     hasFailed = false
-    failure = nil
+    if !state.value.failures.isEmpty { state.value.failures = [] }
   }
 
   /// Makes every container that is still held somewhere useless.
