@@ -14,6 +14,7 @@ extension ProcessPool {
     // 2. Whose they are, and what the worker gets next, under the core lock.
     var bells = Bells()
     core.withLock { core in
+      unsafe channel.landedBatches += 1
       if unsafe batch.hasGreeting { core.state.workerGreeted(at: channel.place) }
       // The batch keeps its own reference to the list: one for each result would move between the processors with each.
       if unsafe batch.receivers.count != core.receivers.count { unsafe batch.receivers = core.receivers }
@@ -22,8 +23,7 @@ extension ProcessPool {
       }
       if let cost = channel.takeCost() { core.state.costReported(by: channel.place, nanoseconds: cost.nanoseconds, count: cost.count) }
       if let violation = unsafe batch.violation {
-        core.violators.append((channel, violation))
-        nudge(&core, &bells)
+        report(violation, by: channel, &core, &bells)
       }
       dispatch(&core, &bells)
     }
@@ -35,6 +35,12 @@ extension ProcessPool {
     }
     unsafe batch.arrivals.removeAll(keepingCapacity: true)
     return true
+  }
+  /// A worker wrote what cannot be: nothing more of it is read, and the supervisor kills it.
+  func report(_ violation: String, by channel: WorkerChannel, _ core: inout Core, _ bells: inout Bells) {
+    channel.isBroken.store(true, ordering: .relaxed)
+    core.violators.append((channel, violation))
+    nudge(&core, &bells)
   }
   /// Takes a job off its worker's hands. nil: it runs again, or nobody waits for it.
   private func land(

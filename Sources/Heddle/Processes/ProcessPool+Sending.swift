@@ -29,8 +29,11 @@ extension ProcessPool {
 
   /// Writes up to `limit` waiting jobs into a ring.
   private func send(to channel: WorkerChannel, _ limit: Int, _ core: inout Core, _ bells: inout Bells) {
+    // Only the thread that streams writes that ring now.
+    if unsafe channel.outboundPosition != nil { return core.state.jobsSent(to: channel.place, count: 0, isBlocked: true) }
     var sent = 0
     var isBlocked = false
+    let held = core.state.workers[channel.place].held
     while sent < limit && !isBlocked && !core.queue.isEmpty {
       var dropped: Unmanaged<AnyFuture>?
       var limit: Duration?
@@ -43,6 +46,11 @@ extension ProcessPool {
         }
         if unsafe job.type >= channel.definedTypes {
           isUndefined = true
+          return false
+        }
+        // Behind a job that may be long goes only what fits the ring whole, so that it can be taken back.
+        if let payload = job.payload, !payload.isSmall, held + sent > 0, channel.room(for: payload.ringByteCount) != true {
+          isBlocked = true
           return false
         }
         guard let written = unsafe write(job, bytes, to: channel) else {
@@ -65,12 +73,13 @@ extension ProcessPool {
         core.state.waitingJobsEnded(1)
       }
     }
+    if isBlocked, unsafe channel.outboundPosition == nil && !channel.request.refreshTail() { report(Self.tailViolation, by: channel, &core, &bells) }
     core.state.jobsSent(to: channel.place, count: sent, isBlocked: isBlocked)
     channel.held.store(core.state.workers[channel.place].held, ordering: .relaxed)
     if sent > 0 && channel.publish() { bells.add(channel) }
-    // Nobody else would come by: the supervisor writes on at a large job, and waits for room where nothing of the worker will end.
-    if unsafe isBlocked && (channel.outboundPosition != nil || core.state.workers[channel.place].held == 0) { nudge(&core, &bells) }
+    if unsafe isBlocked && channel.outboundPosition != nil { nudge(&core, &bells) }
   }
+  private static var tailViolation: String { "it moved the end of its requests to a place that cannot be" }
   private enum Written { case whole, large }
 
   /// Tells a worker of the next type. false: there is no room.
@@ -116,7 +125,12 @@ extension ProcessPool {
     guard channel.isStreaming.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged else { return false }
     var hasMoved = false
     while channel.hasOutbound.load(ordering: .acquiring) {
-      guard unsafe channel.request.refreshTail() else { break }
+      guard unsafe channel.request.refreshTail() else {
+        var bells = Bells()
+        core.withLock { report(Self.tailViolation, by: channel, &$0, &bells) }
+        bells.ring(self)
+        break
+      }
       let oldest = core.withLock { _ in channel.firstWholeFrame }
       let room = unsafe channel.request.room(keeping: oldest ?? channel.request.head)
       let size = min(Frame.payloadLimit, room - Frame.headerByteCount) & ~15
@@ -150,11 +164,12 @@ extension ProcessPool {
   // MARK: Taking back
 
   /// Takes back from a worker what it has not started; it waits again, before all others.
-  func takeBack(from channel: WorkerChannel, except spared: UInt64? = nil, _ core: inout Core) {
+  ///
+  /// - Parameter isFinal: the worker gets no more; what is still being written to it is taken back too, and its rest passed over.
+  func takeBack(from channel: WorkerChannel, except spared: UInt64? = nil, isFinal: Bool = false, _ core: inout Core) {
     var jobs: [QueuedJob] = []
     for position in unsafe channel.flights.positions where unsafe position != spared && channel.flights[position].stage == .sent {
-      // What is still being written is not whole in the ring; it stays.
-      if unsafe channel.outboundPosition == position { continue }
+      if unsafe !isFinal && channel.outboundPosition == position { continue }
       if Claims.revoke(position, in: channel.memory) { jobs.append(recall(position, from: channel)) }
     }
     guard !jobs.isEmpty else { return }
@@ -188,7 +203,7 @@ extension ProcessPool {
     _ channel: WorkerChannel, for position: UInt64, _ code: JobError.Code, _ message: String, _ core: inout Core, _ bells: inout Bells
   ) -> Bool {
     guard unsafe channel.doom == nil else { return unsafe channel.doom?.position == position }
-    takeBack(from: channel, except: position, &core)
+    takeBack(from: channel, except: position, isFinal: true, &core)
     for other in unsafe channel.flights.positions where unsafe other > position && channel.flights[other].stage == .sent {
       if Claims.isClaimed(other, in: channel.memory) { return false }
     }
@@ -203,8 +218,6 @@ extension ProcessPool {
 }
 
 extension WorkerChannel {
-  /// Whether jobs wait for room in the ring, other than behind a large one. Under the core lock.
-  func isShortOfRoom(_ state: PoolState) -> Bool { unsafe state.workers[place].isBlocked && outboundPosition == nil }
   /// Where the first frame lies that may have to be read again: of a small job that has not ended. Under the core lock.
   var firstWholeFrame: UInt64? {
     let first = unsafe flights.positions.first { unsafe flights[$0].stage == .sent && $0 != outboundPosition }

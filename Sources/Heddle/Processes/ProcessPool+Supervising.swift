@@ -1,3 +1,4 @@
+import CHeddle
 import HeddleSystem
 import HeddleWire
 import Synchronization
@@ -86,7 +87,6 @@ extension ProcessPool {
       // Whoever needs us from here on says so, since we may have looked past it.
       core.sleepsUntil = nil
       returnDelayed(now, &core, &plan)
-      unblock(&core, &plan)
       if core.state.needsTicks {
         if now >= lastTick + Self.tickInterval {
           lastTick = now
@@ -108,21 +108,6 @@ extension ProcessPool {
     if core.withLock({ $0.state.isShutDown && $0.state.areAllGone && $0.state.isDrained && $0.delayed.isEmpty }) { plan.isOver = true }
     return plan
   }
-  /// Lets workers take jobs again whose ring was full and is not any more.
-  ///
-  /// A ring can be full of jobs that were taken back: their worker holds nothing then, so no result of it will come by to say so.
-  private func unblock(_ core: inout Core, _ plan: inout Plan) {
-    for channel in core.live where channel.isShortOfRoom(core.state) {
-      switch channel.room(for: Self.roomToGoOn) {
-      case true: core.state.unblocked(channel.place)
-      case nil: plan.violators.append((channel, "it moved the end of what it read to a place that cannot be"))
-      default: break
-      }
-    }
-  }
-  /// Room for any frame: less could be too little for the job that comes next.
-  private static var roomToGoOn: Int { Frame.byteCount(payload: Frame.payloadLimit) }
-
   private func returnDelayed(_ now: MonotonicTime, _ core: inout Core, _ plan: inout Plan) {
     guard !core.delayed.isEmpty else { return }
     let due = core.delayed.filter { $0.time <= now }
@@ -212,6 +197,11 @@ extension ProcessPool {
     }
     guard core.state.isDrained && core.delayed.isEmpty else { return }
     for channel in core.live where unsafe channel.doom == nil {
+      // A large job that was taken back is still being written: the worker passes its rest over.
+      if unsafe channel.outboundPosition != nil {
+        plan.wakeTime = min(plan.wakeTime, now + Self.tickInterval)
+        continue
+      }
       // One that hangs in its exit is killed like one that hangs in a job.
       unsafe channel.doom = WorkerChannel.Doom(
         code: .workerDied, message: "The executor was shut down.", position: nil, since: now + (Self.leaveLimit - Self.grace))
@@ -227,12 +217,13 @@ extension ProcessPool {
   }
   private func kill(_ channel: WorkerChannel, because violation: String) {
     core.withLock { core in
-      guard unsafe channel.doom == nil || channel.doom?.position != nil else { return }
+      // It may have gone meanwhile, and another have its place and, who knows, its number.
+      guard core.channels[channel.place] === channel, unsafe channel.doom == nil || channel.doom?.position != nil else { return }
       unsafe channel.doom = WorkerChannel.Doom(
         code: .workerDied, message: "The worker was stopped because \(violation).", position: nil, since: .now, isKilled: true)
       core.state.workerLeaves(channel.place)
+      channel.process.killGroup()
     }
-    channel.process.killGroup()
   }
 
   // MARK: Sleeping
@@ -245,7 +236,7 @@ extension ProcessPool {
     for channel in channels {
       poller.add(channel.socket.number)
       poller.add(channel.process.ended.number)
-      poller.add(output.isBlocked ? -1 : channel.standardError.number)
+      poller.add(output.isBlocked || channel.hasClosedStandardError ? -1 : channel.standardError.number)
     }
     // Say that we sleep, then look once more: a worker that wrote before it saw that does not ring.
     let ticket = poller.nextTicket()
@@ -257,15 +248,7 @@ extension ProcessPool {
         hasStreamed = stream(channel) || hasStreamed
       }
     }
-    let hasRoom = core.withLock { core in
-      var hasRoom = false
-      for channel in channels where channel.isShortOfRoom(core.state) {
-        channel.setWantsRoom(ticket)
-        if channel.room(for: Self.roomToGoOn) != false { hasRoom = true }
-      }
-      return hasRoom
-    }
-    let isDue = hasStreamed || hasRoom || channels.contains { $0.hasResponsesForSure } || core.withLock { $0.sleepsUntil == nil }
+    let isDue = hasStreamed || channels.contains { $0.hasResponsesForSure } || core.withLock { $0.sleepsUntil == nil }
     poller.poll(until: isDue ? .now : output.isBlocked ? min(deadline, .now + .milliseconds(20)) : deadline)
     for channel in channels {
       channel.setParked(0)
@@ -281,9 +264,12 @@ extension ProcessPool {
     }
   }
   private func forward(_ channel: WorkerChannel, _ output: inout OutputForwarder) {
-    if case .bytes(let bytes) = channel.standardError.readAvailable(limit: 1 << 14) {
+    switch channel.standardError.readAvailable(limit: 1 << 14) {
+    case .bytes(let bytes):
       channel.standardErrorTail.append(bytes)
       output.forward(bytes)
+    case .nothingNow: break
+    case .end: channel.hasClosedStandardError = true
     }
   }
 
@@ -305,6 +291,12 @@ extension ProcessPool {
       if unsafe !drain(channel, batch) && batch.violation != nil { break }
     }
     batches.give(batch)
+    // Another thread may have read results that it has not dealt with yet: those jobs have ended, their worker did not fail them.
+    while true {
+      let read = channel.response.withLock { $0.batchCount }
+      if core.withLock({ _ in unsafe channel.landedBatches == read }) { break }
+      heddle_yield()
+    }
     while case .bytes(let bytes) = channel.standardError.readAvailable(limit: 1 << 14) {
       channel.standardErrorTail.append(bytes)
       output.forward(bytes)
@@ -321,7 +313,9 @@ extension ProcessPool {
       let certificate = unsafe DeathCertificate(
         end: end, doom: channel.doom, pid: channel.process.pid, standardErrorTail: channel.standardErrorTail.text)
       for position in unsafe channel.flights.positions where unsafe channel.flights[position].stage == .sent {
-        let hasStarted = Claims.isClaimed(position, in: channel.memory)
+        // The claims of a worker that wrote nonsense say nothing: the first job is what it ran, or that job would come back for ever.
+        let isSuspect = channel.isBroken.load(ordering: .relaxed) && started < recipe.width
+        let hasStarted = isSuspect || Claims.isClaimed(position, in: channel.memory)
         let job = recall(position, from: channel)
         guard hasStarted else {
           back.append(job)
