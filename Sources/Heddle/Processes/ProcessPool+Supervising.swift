@@ -110,6 +110,12 @@ extension ProcessPool {
   }
   private func returnDelayed(_ now: MonotonicTime, _ core: inout Core, _ plan: inout Plan) {
     guard !core.delayed.isEmpty else { return }
+    // One that was cancelled meanwhile has ended: nobody waits for its next attempt.
+    core.delayed.removeAll { delayed in
+      if unsafe delayed.job.future._withUnsafeGuaranteedRef({ $0.isOpen }) { return false }
+      unsafe delayed.job.future.release()
+      return true
+    }
     let due = core.delayed.filter { $0.time <= now }
     core.delayed.removeAll { $0.time <= now }
     core.queue.putBack(due.map(\.job))

@@ -164,7 +164,9 @@ package final class ProcessPool: FutureSource {
     let outcome = core.withLock { core -> Cancellation in
       guard let (channel, position) = flight(of: future, in: core) else {
         // It waits here, or has ended. Won under the lock, so that it cannot be sent meanwhile.
-        return future.beginEnding() ? .won : .tooLate
+        guard future.beginEnding() else { return .tooLate }
+        if !core.delayed.isEmpty { nudge(&core, &bells) }
+        return .won
       }
       if Claims.revoke(position, in: channel.memory) {
         unsafe end(position, of: channel, .revoked, &core).release()
