@@ -98,7 +98,8 @@ extension ProcessPool {
       if core.state.mustGiveUp { giveUp(&core, &plan) }
       if core.state.isShutDown { finish(now, &core, &bells, &plan) }
       // Asked last: what was dispatched here may lie behind another job.
-      if core.state.needsTicks { plan.wakeTime = min(plan.wakeTime, lastTick + Self.tickInterval) }
+      core.wakesForTick = core.state.needsTicks
+      if core.wakesForTick { plan.wakeTime = min(plan.wakeTime, lastTick + Self.tickInterval) }
       if !core.startRequests.isEmpty || !core.violators.isEmpty { plan.wakeTime = now }
       core.sleepsUntil = plan.wakeTime
       return plan

@@ -45,6 +45,8 @@ package final class ProcessPool: FutureSource {
     var delayed: [(time: MonotonicTime, job: QueuedJob)] = []
     /// Until when the supervisor sleeps; nil: it is awake, and will look at everything.
     var sleepsUntil: MonotonicTime?
+    /// It sleeps until the next tick at most.
+    var wakesForTick = false
     /// When what still runs is to be killed, at shutdown.
     var killTime: MonotonicTime?
     /// Shut down so that what waits does not run any more.
