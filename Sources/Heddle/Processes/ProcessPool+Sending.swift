@@ -9,8 +9,8 @@ extension ProcessPool {
     while true {
       switch core.state.next() {
       case .nothing:
-        // Who sleeps for ever would never look at a job that lies behind a long one, or at a time limit.
-        if let until = core.sleepsUntil, until == .distantFuture, core.state.needsTicks { nudge(&core, &bells) }
+        // Who sleeps past the next tick would not look at a job that lies behind a long one, nor at an answer nobody rang for.
+        if core.sleepsUntil != nil && !core.wakesForTick && core.state.needsTicks { nudge(&core, &bells) }
         return
       case .start(let place):
         core.startRequests.append(place)

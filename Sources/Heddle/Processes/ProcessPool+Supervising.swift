@@ -98,7 +98,8 @@ extension ProcessPool {
       if core.state.mustGiveUp { giveUp(&core, &plan) }
       if core.state.isShutDown { finish(now, &core, &bells, &plan) }
       // Asked last: what was dispatched here may lie behind another job.
-      if core.state.needsTicks { plan.wakeTime = min(plan.wakeTime, lastTick + Self.tickInterval) }
+      core.wakesForTick = core.state.needsTicks
+      if core.wakesForTick { plan.wakeTime = min(plan.wakeTime, lastTick + Self.tickInterval) }
       if !core.startRequests.isEmpty || !core.violators.isEmpty { plan.wakeTime = now }
       core.sleepsUntil = plan.wakeTime
       return plan
@@ -110,6 +111,12 @@ extension ProcessPool {
   }
   private func returnDelayed(_ now: MonotonicTime, _ core: inout Core, _ plan: inout Plan) {
     guard !core.delayed.isEmpty else { return }
+    // One that was cancelled meanwhile has ended: nobody waits for its next attempt.
+    core.delayed.removeAll { delayed in
+      if unsafe delayed.job.future._withUnsafeGuaranteedRef({ $0.isOpen }) { return false }
+      unsafe delayed.job.future.release()
+      return true
+    }
     let due = core.delayed.filter { $0.time <= now }
     core.delayed.removeAll { $0.time <= now }
     core.queue.putBack(due.map(\.job))
