@@ -48,7 +48,9 @@ final class JobExtras: @unchecked Sendable {
 
 /// The waiting jobs of a pool: by priority, then in order of submission; what came back from a worker goes first.
 @safe struct JobQueue: ~Copyable {
-  private var returned: [QueuedJob] = []
+  /// What came back, by priority from low to high; each the next one last.
+  private var returned: [[QueuedJob]] = [[], [], []]
+  private var returnedCount = 0
   private let high = Line()
   private let medium = Line()
   private let low = Line()
@@ -64,22 +66,30 @@ final class JobExtras: @unchecked Sendable {
     }
     count += 1
   }
-  /// Puts jobs before all others, in their order. Each has an owned payload.
+  /// Puts jobs before all others of their priority, in their order. Each has an owned payload.
   mutating func putBack(_ jobs: [QueuedJob]) {
-    returned.append(contentsOf: jobs.reversed())
+    for job in jobs.reversed() { returned[(job.extras?.options.priority ?? .medium).rawValue].append(job) }
     count += jobs.count
+    returnedCount += jobs.count
   }
   /// Calls `body` with the next job and its bytes, and takes it out unless `body` answers false.
   @inline(__always) mutating func withNext(_ body: (borrowing QueuedJob, UnsafeRawBufferPointer) -> Bool) {
-    if let job = returned.last {
+    if returnedCount > 0, let priority = [2, 1, 0].first(where: { !returned[$0].isEmpty }), line(above: priority) == nil {
+      let job = returned[priority].last!
       if unsafe body(job, job.payload!.bytes) {
-        returned.removeLast()
+        returned[priority].removeLast()
+        returnedCount -= 1
         count -= 1
       }
       return
     }
-    let line = !high.isEmpty ? high : !medium.isEmpty ? medium : low
-    if unsafe !line.isEmpty && line.withNext(body) { count -= 1 }
+    if let line = line(above: -1), unsafe line.withNext(body) { count -= 1 }
+  }
+  /// The first line that holds anything, of a higher priority than that.
+  @inline(__always) private func line(above priority: Int) -> Line? {
+    if !high.isEmpty && priority < JobPriority.high.rawValue { return high }
+    if !medium.isEmpty && priority < JobPriority.medium.rawValue { return medium }
+    return !low.isEmpty && priority < JobPriority.low.rawValue ? low : nil
   }
   mutating func removeAll() -> [QueuedJob] {
     var jobs: [QueuedJob] = []

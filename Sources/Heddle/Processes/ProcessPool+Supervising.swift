@@ -19,6 +19,7 @@ extension ProcessPool {
       if plan.isOver { break }
       sleep(until: plan.wakeTime, &poller, &output)
     }
+    wakeUp.close()
     finished.succeed(())
   }
 
@@ -90,12 +91,13 @@ extension ProcessPool {
           lastTick = now
           for place in core.state.tick() { if let channel = core.channels[place] { takeBack(from: channel, &core) } }
         }
-        plan.wakeTime = min(plan.wakeTime, lastTick + Self.tickInterval)
       }
       dispatch(&core, &bells)
       watchLimits(now, &core, &bells, &plan)
       if core.state.mustGiveUp { giveUp(&core, &plan) }
       if core.state.isShutDown { finish(now, &core, &bells, &plan) }
+      // Asked last: what was dispatched here may lie behind another job.
+      if core.state.needsTicks { plan.wakeTime = min(plan.wakeTime, lastTick + Self.tickInterval) }
       if !core.startRequests.isEmpty || !core.violators.isEmpty { plan.wakeTime = now }
       core.sleepsUntil = plan.wakeTime
       return plan

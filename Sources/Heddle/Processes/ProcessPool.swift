@@ -58,7 +58,7 @@ package final class ProcessPool: FutureSource {
   }
   let core: Locked<Core>
   let recipe: WorkerRecipe
-  let wakeUp: Descriptor
+  let wakeUp: Doorbell
   /// Ends when the last worker has gone after shutdown.
   let finished = Future<Void>(in: nil)
   private let thread = Locked<OSThread?>(nil)
@@ -72,7 +72,7 @@ package final class ProcessPool: FutureSource {
       Core(
         state: PoolState(maxWorkers: maxWorkers, width: recipe.width, capacity: RegionLayout.capacity),
         channels: Array(repeating: nil, count: maxWorkers)))
-    wakeUp = try .event()
+    wakeUp = try Doorbell()
     let thread = try OSThread(name: "heddle-pool") { [self] in supervise() }
     self.thread.withLock { $0 = thread }
   }
@@ -231,6 +231,24 @@ package final class ProcessPool: FutureSource {
     for job in dropped { unsafe job.future.takeRetainedValue().fail(JobError.cancelledAtShutdown, cancelled: true) }
     wakeUp.wake()
   }
+}
+
+/// Wakes the supervisor; rung from anywhere. Closed when the supervisor has gone, since futures and executors may be held much longer.
+final class Doorbell: Sendable {
+  /// What the supervisor polls.
+  let number: Int32
+  private let descriptor: Locked<Descriptor?>
+
+  init() throws(SystemError) {
+    let event = try Descriptor.event()
+    number = event.number
+    descriptor = Locked(event)
+  }
+  /// Makes it readable. Writing to a counter does not block, so the lock may be held around it.
+  func wake() { descriptor.withLock { $0?.wake() } }
+  /// Makes it unreadable again.
+  func drain() { descriptor.withLock { $0?.drain() } }
+  func close() { descriptor.withLock { $0 = nil } }
 }
 
 /// Whom to ring for once the lock is given back.

@@ -242,6 +242,9 @@ class RingTransport(object):
                 self._frame(self.RESULT_PART, 0, 0, view[start : start + self.PAYLOAD])
         self._jobs += 1
         self._burst += 1
+        if not self._spins:
+            # Another thread may sleep in `receive`, so nobody comes by there to ring.
+            self._ring_if_parked()
         now = time.monotonic_ns()
         if now - self._since > 50000:
             self._report(now)

@@ -48,25 +48,12 @@ extension Array: BlockArray where Element: BlockElement {
       // SAFETY: the elements are bitwise copyable, so raw bytes initialise them; `fill` gets exactly `count` of them.
       let bytes = unsafe UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: count * MemoryLayout<Element>.stride)
       try unsafe fill(bytes)
-      if Element.self == Bool.self {
-        // A Bool of any other byte would be undefined behaviour, so bytes of another process are looked at first.
-        for unsafe byte in unsafe bytes where byte > 1 { throw ReadFailure.corrupted("A Bool in an array is \(byte) instead of 0 or 1.") }
+      // A Bool of any other byte would be undefined behaviour, so bytes of another process are looked at first.
+      if Element.self == Bool.self, unsafe bytes.contains(where: { byte in byte > 1 }) {
+        throw ReadFailure.corrupted("A Bool in an array is neither 0 nor 1.")
       }
       initialised = count
     }
-  }
-}
-
-extension ArraySlice: BlockArray where Element: BlockElement {
-  static var kind: BlockKind { Element.blockKind! }
-  var scalars: [any WireScalar] { Array(self) }
-
-  func withBlock<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
-    unsafe withUnsafeBytes { bytes in unsafe body(bytes) }
-  }
-
-  static func make(count: Int, fill: (UnsafeMutableRawBufferPointer) throws -> Void) throws -> ArraySlice<Element> {
-    try unsafe [Element].make(count: count, fill: fill)[...]
   }
 }
 

@@ -56,6 +56,6 @@ struct FlatEncoder: Encoder, SingleValueEncodingContainer {
   @inline(__always)
   private func write(_ value: some WireScalar) throws {
     try writer.claim(start, depth: depth)
-    value.write(to: &writer.buffer)
+    value.write(to: writer.buffer)
   }
 }

@@ -67,7 +67,7 @@ struct FlatKeyedEncodingContainer<Key: CodingKey>: KeyedEncodingContainerProtoco
   @inline(__always)
   private mutating func write(_ value: some WireScalar, _ key: Key) throws {
     try begin(key)
-    value.write(to: &writer.buffer)
+    value.write(to: writer.buffer)
   }
 
   /// These calls cannot throw, so a violation gives a container whose first write throws.

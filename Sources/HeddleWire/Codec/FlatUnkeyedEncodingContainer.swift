@@ -63,7 +63,7 @@ struct FlatUnkeyedEncodingContainer: UnkeyedEncodingContainer {
   @inline(__always)
   private func write(_ value: some WireScalar) throws {
     try writer.beginElement(handle)
-    value.write(to: &writer.buffer)
+    value.write(to: writer.buffer)
   }
 
   /// Numbers that come as a sequence, as those of Foundation's Data do, travel as one block.

@@ -30,27 +30,33 @@ final class FlatWriter {
     static var dead: Handle { Handle(depth: 0, serial: 0) }
   }
 
-  var buffer = WriteBuffer()
+  /// The variables that every write looks at.
+  private struct State {
+    /// How many containers are open.
+    var depth: Int = 0
+    var lastSerial: UInt64 = 0
+    /// Where a value was promised (to a super encoder) and may still be missing, or -1.
+    var promised: Int = -1
+    var openCalls: Int = 0
+    /// Whether containers were used in a way that only the tree can follow.
+    var isViolated: Bool = false
+    /// Whether an `encode` threw; if that error was swallowed, what it left behind is wrong.
+    var hasFailed: Bool = false
+    var segments: [Segment] = []
+    /// The numbers of 64 and more of keys so far, by frame, for those frames that had to be searched.
+    var highKeys: [UInt64: Set<Int>] = [:]
+    /// What is wrong with the value itself and could not be thrown where it was found.
+    ///
+    /// None or one; an array, because the emptiness of an optional error is a call and that of an array a comparison.
+    var failures: [EncodingError] = []
+  }
+
+  private let state = Cell(State())
+  let buffer = WriteBuffer()
   let symbols = SymbolTable()
-  private(set) var segments: [Segment] = []
   /// SAFETY: `WireLimit.nesting` frames, of which the first `depth` are initialised; frames are plain values.
   private let frames = UnsafeMutablePointer<Frame>.allocate(capacity: WireLimit.nesting)
-  /// How many containers are open.
-  private(set) var depth = 0
-  private var lastSerial: UInt64 = 0
-  /// Where a value was promised (to a super encoder) and may still be missing, or -1.
-  private var promised = -1
-  /// The numbers of 64 and more of keys so far, by frame, for those frames that had to be searched.
-  private var highKeys: [UInt64: Set<Int>] = [:]
-  private var openCalls = 0
   private let blocks: BlockTypes
-
-  /// Whether containers were used in a way that only the tree can follow.
-  private(set) var isViolated = false
-  /// Whether an `encode` threw; if that error was swallowed, what it left behind is wrong.
-  private(set) var hasFailed = false
-  /// What is wrong with the value itself and could not be thrown where it was found.
-  private(set) var failure: EncodingError?
 
   /// Ends a flat attempt early; never seen by a caller of the encoder.
   struct Violation: Error {}
@@ -61,6 +67,53 @@ final class FlatWriter {
 
   deinit {
     unsafe frames.deallocate()
+  }
+
+  private(set) var depth: Int {
+    @inline(__always) get { state.value.depth }
+    @inline(__always) set { state.value.depth = newValue }
+  }
+
+  private var lastSerial: UInt64 {
+    @inline(__always) get { state.value.lastSerial }
+    @inline(__always) set { state.value.lastSerial = newValue }
+  }
+
+  private var promised: Int {
+    @inline(__always) get { state.value.promised }
+    @inline(__always) set { state.value.promised = newValue }
+  }
+
+  private var openCalls: Int {
+    @inline(__always) get { state.value.openCalls }
+    @inline(__always) set { state.value.openCalls = newValue }
+  }
+
+  private(set) var isViolated: Bool {
+    @inline(__always) get { state.value.isViolated }
+    @inline(__always) set { state.value.isViolated = newValue }
+  }
+
+  private(set) var hasFailed: Bool {
+    @inline(__always) get { state.value.hasFailed }
+    @inline(__always) set { state.value.hasFailed = newValue }
+  }
+
+  private(set) var segments: [Segment] {
+    @inline(__always) get { state.value.segments }
+    @inline(__always) set { state.value.segments = newValue }
+  }
+
+  private var highKeys: [UInt64: Set<Int>] {
+    @inline(__always) get { state.value.highKeys }
+    @inline(__always) set { state.value.highKeys = newValue }
+  }
+
+  private(set) var failure: EncodingError? {
+    @inline(__always) get { state.value.failures.first }
+    @inline(__always) set {
+      if let newValue { state.value.failures = [newValue] } else if !state.value.failures.isEmpty { state.value.failures = [] }
+    }
   }
 
   /// Starts a message; its value goes to `WireLimit.header`.
@@ -74,7 +127,7 @@ final class FlatWriter {
   func endMessage() {
     finishValue(at: WireLimit.header, depth: 0)
     buffer.patch(buffer.count, at: 4)
-    symbols.appendTable(to: &buffer)
+    symbols.appendTable(to: buffer)
   }
 
   /// Drops the content and what it refers to.
@@ -98,8 +151,8 @@ final class FlatWriter {
 
   /// Moves a finished message here.
   func takeContent(of other: FlatWriter) {
-    swap(&buffer, &other.buffer)
-    swap(&segments, &other.segments)
+    buffer.exchangeContent(with: other.buffer)
+    segments = other.segments
   }
 
   @inline(__always)
@@ -241,7 +294,7 @@ final class FlatWriter {
       if last < handle.serial { return false }
       highKeys[handle.serial] = writtenKeys(of: handle)
     }
-    return highKeys[handle.serial]?.insert(number).inserted == false
+    return state.value.highKeys[handle.serial]?.insert(number).inserted == false
   }
 
   private func writtenKeys(of handle: Handle) -> Set<Int> {
@@ -316,7 +369,7 @@ final class FlatWriter {
       buffer.append(varint: UInt64(array.count))
       if isSegment {
         buffer.append(varint: UInt64(segments.count))
-        segments.append(unsafe Segment(owner: array, bytes: bytes))
+        state.value.segments.append(unsafe Segment(owner: array, bytes: bytes))
       } else {
         unsafe buffer.append(contentsOf: bytes)
       }

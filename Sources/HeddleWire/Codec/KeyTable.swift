@@ -8,14 +8,17 @@ final class KeyTable {
   private let names: ContiguousArray<String>
   /// Numbers by name; made when a table with many keys is searched the first time.
   private var numbers: [String: Int] = [:]
-  private let memos = TypeTable<KeyNumbers>()
+  private let memoPlaces = TypeTable<Int>()
+  private let memos = Cell<ContiguousArray<KeyNumbers>>([])
 
   /// Up to which size a table is searched one by one.
   private static let smallCount = 16
 
-  /// The table of no message.
+  /// The table without keys.
   init() {
-    text = WriteBuffer(capacity: 0)
+    let text = WriteBuffer(capacity: 1)
+    text.append(varint: 0)
+    self.text = text
     names = []
   }
 
@@ -28,7 +31,7 @@ final class KeyTable {
     for _ in 0..<count { names.append(try bytes.text(at: &position)) }
     guard position == bytes.count else { throw .corrupted("Bytes follow the key table.") }
     self.names = names
-    var text = WriteBuffer(capacity: bytes.count)
+    let text = WriteBuffer(capacity: bytes.count)
     text.append(contentsOf: bytes)
     self.text = text
   }
@@ -51,9 +54,20 @@ final class KeyTable {
     return numbers[name] ?? -1
   }
 
+  /// The place of a key type's memo, which is kept instead of the memo itself: a decoding container is copied at each use, and a reference
+  /// more costs it 10 ns.
   @inline(__always)
-  func memo(for type: (some CodingKey).Type) -> KeyNumbers {
-    memos.value(for: type) { KeyNumbers(for: type) }
+  func memo(for type: (some CodingKey).Type) -> Int {
+    memoPlaces.value(for: type) {
+      memos.value.append(KeyNumbers(for: type))
+      return memos.value.count - 1
+    }
+  }
+
+  /// A memo by its place; nil where a container outlived its message and asks the table of another.
+  @inline(__always)
+  func memo(at place: Int) -> KeyNumbers? {
+    place < memos.value.count ? memos.value[place] : nil
   }
 }
 
@@ -62,21 +76,21 @@ final class KeyNumbers {
   /// Whether the type's values are one byte at most, without references.
   let isByte: Bool
   /// The number by byte; -1 where the table lacks the key, -2 where not known yet.
-  private var byteNumbers: ContiguousArray<Int32>
+  private let byteNumbers: Cell<ContiguousArray<Int32>>
 
   init<Key: CodingKey>(for type: Key.Type) {
     isByte = MemoryLayout<Key>.size <= 1 && _isPOD(type)
-    byteNumbers = isByte ? ContiguousArray(repeating: -2, count: 256) : []
+    byteNumbers = Cell(isByte ? ContiguousArray(repeating: -2, count: 256) : [])
   }
 
   @inline(__always)
   func number(of key: some CodingKey, in table: KeyTable) -> Int {
     guard isByte else { return table.number(of: key.stringValue) }
     let byte = byteValue(of: key)
-    let known = byteNumbers[byte]
+    let known = byteNumbers.value[byte]
     if known >= -1 { return Int(known) }
     let number = table.number(of: key.stringValue)
-    byteNumbers[byte] = Int32(truncatingIfNeeded: number)
+    byteNumbers.value[byte] = Int32(truncatingIfNeeded: number)
     return number
   }
 }

@@ -3,12 +3,16 @@
 /// Reusable, so that what it learned about types serves the next message. Not `Sendable`: one owner at a time.
 @safe
 public final class MessageDecoder {
-  private var reader = MessageReader()
+  private let current = Cell(MessageReader())
 
   /// Called with the memory of an array of 4 MiB or more before a segment is read into it, to ask for huge pages.
   public var prepareLargeArray: ((UnsafeMutableRawBufferPointer) -> Void)?
 
   public init() {}
+
+  private var reader: MessageReader {
+    @inline(__always) get { current.value }
+  }
 
   /// Decodes the value of a message.
   ///
@@ -28,14 +32,16 @@ public final class MessageDecoder {
     } catch {
       throw reader.decodingError(error, type, codingPath: [])
     }
-    reader.segments.source = segments
-    unsafe reader.segments.prepareLarge = prepareLargeArray
+    if let segments {
+      reader.segments.source = segments
+      unsafe reader.segments.prepareLarge = prepareLargeArray
+    }
     return try reader.value(type, at: place)
   }
 
   /// Forgets the message, and gives the reader away when a container is still held by somebody: it must not see a later message.
   private func endMessage() {
     reader.end()
-    if !isKnownUniquelyReferenced(&reader) { reader = MessageReader() }
+    if !isKnownUniquelyReferenced(&current.value) { current.value = MessageReader() }
   }
 }

@@ -2,13 +2,17 @@
 ///
 /// Reusable, so that buffers and what it learned about types serve the next message. Not `Sendable`: one owner at a time.
 public final class MessageEncoder {
-  private var writer: FlatWriter
+  private let current: Cell<FlatWriter>
   private let blocks = BlockTypes()
   /// Types whose containers are not used in LIFO order: a flat attempt is known to be in vain.
   private var treeTypes: Set<ObjectIdentifier> = []
 
   public init() {
-    writer = FlatWriter(blocks: blocks)
+    current = Cell(FlatWriter(blocks: blocks))
+  }
+
+  private var writer: FlatWriter {
+    @inline(__always) get { current.value }
   }
 
   /// The message without its segments; valid until the next `encode` or `reset`.
@@ -44,14 +48,14 @@ public final class MessageEncoder {
   private func encodeFlatOrTree<Value: Encodable>(_ value: Value) throws {
     if treeTypes.isEmpty || !treeTypes.contains(ObjectIdentifier(Value.self)) {
       writer.beginMessage()
-      let flat = Result { try writer.append(value) }
+      do {
+        try writer.append(value)
+        // An error that came out is the value's answer; one that was swallowed left half a value behind.
+        if !writer.isViolated, !writer.hasFailed { return writer.endMessage() }
+      } catch  where !writer.isViolated {
+        throw error
+      } catch {}
       if let failure = writer.failure { throw failure }
-      // An error that came out is the value's answer; one that was swallowed left half a value behind.
-      let isUsable = if case .failure = flat { !writer.isViolated } else { !writer.isViolated && !writer.hasFailed }
-      if isUsable {
-        try flat.get()
-        return writer.endMessage()
-      }
     }
     let context = TreeContext(blocks: blocks)
     let root = try context.node(for: value, codingPath: [])
@@ -66,9 +70,9 @@ public final class MessageEncoder {
 
   /// Gives the writer away when a container of the value is still held by somebody: a later write to it must not reach a later message.
   private func dropStaleContainers() {
-    guard !isKnownUniquelyReferenced(&writer) else { return }
+    guard !isKnownUniquelyReferenced(&current.value) else { return }
     let stale = writer
-    writer = FlatWriter(blocks: blocks)
+    current.value = FlatWriter(blocks: blocks)
     writer.takeContent(of: stale)
     stale.retire()
   }

@@ -48,7 +48,9 @@ extension MessageReader {
     var head = position + 5
     let count = Int(try fixed(UInt32.self, at: &head))
     // An element has a byte at least; a count that is not checked here would become the capacity of somebody's array.
-    guard count <= end - position - WireLimit.unkeyedHead else { throw .corrupted("The array at byte \(position) says it has \(count) elements.") }
+    guard count <= end - position - WireLimit.unkeyedHead else {
+      throw .corrupted("The array at byte \(position) says it has \(count) elements.")
+    }
     try enterContainer(at: place)
     return UnkeyedPlace(position: place.position, end: UInt32(truncatingIfNeeded: end), depth: place.depth, count: count)
   }

@@ -26,26 +26,35 @@ final class MessageReader {
     var depth: UInt32
   }
 
-  private(set) var bytes = WireBytes.empty
-  private(set) var keys = KeyTable()
+  /// The variables that every read looks at.
+  private struct State {
+    var bytes = WireBytes.empty
+    var keys = KeyTable()
+    /// How many trails were used since they were cleared.
+    var usedTrails = 0
+    var openCalls = 0
+    /// Entries by key number, of containers that are large and were read out of order; by position of the container.
+    var indexes: [Int: [Int: Int]] = [:]
+    /// The supers that were asked for and are not there: the container and the key.
+    var absent: [(container: Place, key: String)] = []
+  }
+
+  private let state = Cell(State())
   let segments = SegmentStore()
   private let kinds = TravelKinds()
   /// SAFETY: `WireLimit.nesting` trails, all initialised; containers are no deeper.
   private let trails = UnsafeMutablePointer<Trail>.allocate(capacity: WireLimit.nesting)
-  /// How many trails were used since they were cleared.
-  private var usedTrails = 0
-  /// Entries by key number, of containers that are large and were read out of order; by position of the container.
-  private var indexes: [Int: [Int: Int]] = [:]
-  /// The supers that were asked for and are not there: the container and the key.
-  private var absent: [(container: Place, key: String)] = []
-  private var openCalls = 0
   /// The tables met last, which messages of the same types have again.
   private var knownKeys: ContiguousArray<KeyTable> = []
   private var nextKnown = 0
 
-  /// How many tables are remembered. A worker runs few types of job at a time.
+  /// How many tables are remembered.
+  ///
+  /// A worker runs few types of job at a time.
   private static let knownLimit = 8
-  /// Largest table remembered. Unit: bytes.
+  /// Largest table remembered.
+  ///
+  /// Unit: bytes.
   private static let knownByteCount = 4_096
   /// From how many entries on a keyed container that is read out of order gets an index.
   static let indexThreshold = 16
@@ -56,6 +65,31 @@ final class MessageReader {
 
   deinit {
     unsafe trails.deallocate()
+  }
+
+  private(set) var bytes: WireBytes {
+    @inline(__always) get { state.value.bytes }
+    @inline(__always) set { state.value.bytes = newValue }
+  }
+
+  private(set) var keys: KeyTable {
+    @inline(__always) get { state.value.keys }
+    @inline(__always) set { state.value.keys = newValue }
+  }
+
+  /// Whether there is a message; a container that outlived its own must not touch memory.
+  var isOpen: Bool {
+    @inline(__always) get { bytes.count > 0 }
+  }
+
+  private var usedTrails: Int {
+    @inline(__always) get { state.value.usedTrails }
+    @inline(__always) set { state.value.usedTrails = newValue }
+  }
+
+  private var openCalls: Int {
+    @inline(__always) get { state.value.openCalls }
+    @inline(__always) set { state.value.openCalls = newValue }
   }
 
   // MARK: Messages
@@ -80,8 +114,8 @@ final class MessageReader {
     segments.removeAll()
     for depth in 0..<usedTrails { unsafe trails[depth] = Trail() }
     usedTrails = 0
-    if !indexes.isEmpty { indexes.removeAll() }
-    if !absent.isEmpty { absent.removeAll() }
+    if !state.value.indexes.isEmpty { state.value.indexes.removeAll() }
+    if !state.value.absent.isEmpty { state.value.absent.removeAll() }
     openCalls = 0
   }
 
@@ -146,21 +180,21 @@ final class MessageReader {
   }
 
   func index(of container: KeyedPlace) -> [Int: Int]? {
-    indexes.isEmpty ? nil : indexes[Int(container.position)]
+    state.value.indexes.isEmpty ? nil : state.value.indexes[Int(container.position)]
   }
 
   func setIndex(_ index: [Int: Int], of container: KeyedPlace) {
-    indexes[Int(container.position)] = index
+    state.value.indexes[Int(container.position)] = index
   }
 
   /// Remembers a super that is not there, and gives it a place that reads as nil.
   func addAbsent(key: String, in container: Place) -> Place {
-    absent.append((container, key))
-    return Place(position: 0, limit: UInt32(truncatingIfNeeded: absent.count - 1), depth: container.depth + 1)
+    state.value.absent.append((container, key))
+    return Place(position: 0, limit: UInt32(truncatingIfNeeded: state.value.absent.count - 1), depth: container.depth + 1)
   }
 
   func absentSuper(_ number: Int) -> (container: Place, key: String)? {
-    absent.indices.contains(number) ? absent[number] : nil
+    state.value.absent.indices.contains(number) ? state.value.absent[number] : nil
   }
 
   // MARK: Scalars
@@ -228,6 +262,7 @@ final class MessageReader {
     switch kinds.kind(of: type) {
     case .ordinary: return try call(type, at: place)
     case .scalar(let scalar): return try scalarValue(type, as: scalar, at: place)
+    case .data(let data): return try dataValue(type, as: data, at: place) ?? call(type, at: place)
     case .block(let block): return try blockValue(type, as: block, at: place) ?? call(type, at: place)
     }
   }
@@ -259,6 +294,17 @@ final class MessageReader {
       }
     }
     return try opened(scalar)
+  }
+
+  /// Reads a block of bytes into Data; nil where the value is anything else.
+  private func dataValue<Value>(_ type: Value.Type, as data: any RangeReplaceableCollection<UInt8>.Type, at place: Place) throws -> Value? {
+    func opened<Bytes: RangeReplaceableCollection<UInt8>>(_ type: Bytes.Type) throws -> Value? {
+      precondition(Bytes.self == Value.self)
+      guard let array = try blockValue([UInt8].self, as: [UInt8].self, at: place) else { return nil }
+      // SAFETY: the two types are the same one.
+      return unsafe unsafeBitCast(Bytes(array), to: Value.self)
+    }
+    return try opened(data)
   }
 
   /// Reads a block into an array; nil where the value is anything else, such as elements written one by one or of another kind.

@@ -9,27 +9,38 @@ final class SegmentStore {
     let owner: any Sendable
   }
 
-  var source: (any SegmentSource)?
+  var source: (any SegmentSource)? {
+    get { state.value.source }
+    set { state.value.source = newValue }
+  }
+
+  private struct State {
+    var source: (any SegmentSource)?
+    var loaded: [Int: Loaded] = [:]
+    /// The position of the value that refers to a segment.
+    ///
+    /// A second one would let a small message ask for the same memory many times.
+    var homes: [Int: Int] = [:]
+  }
+
+  private let state = Cell(State())
   /// Called with memory of at least `largeByteCount` before it is touched first.
   var prepareLarge: ((UnsafeMutableRawBufferPointer) -> Void)?
-  private var loaded: [Int: Loaded] = [:]
-  /// The position of the value that refers to a segment. A second one would let a small message ask for the same memory many times.
-  private var homes: [Int: Int] = [:]
 
-  /// From which size on huge pages pay: 64 MiB first touched costs 24 ms with pages of 4 KiB and 4 ms with those. Unit: bytes.
+  /// From which size on huge pages pay: 64 MiB first touched costs 24 ms with pages of 4 KiB and 4 ms with those.
+  ///
+  /// Unit: bytes.
   private static let largeByteCount = 4 << 20
 
   func removeAll() {
-    source = nil
-    if !loaded.isEmpty { loaded.removeAll() }
-    if !homes.isEmpty { homes.removeAll() }
+    if source != nil { state.value = State() }
   }
 
   /// Makes an array of a segment.
   /// - Parameter position: Where the value lies that refers to it.
   func array<Block: BlockArray>(_ type: Block.Type, segment: Int, head: BlockHead, at position: Int) throws -> Block {
     try check(segment, head, at: position)
-    if let known = loaded[segment] {
+    if let known = state.value.loaded[segment] {
       return try unsafe Block.make(count: head.count) { destination in unsafe known.bytes.copy(to: destination) }
     }
     let array = try unsafe Block.make(count: head.count) { destination in
@@ -37,17 +48,17 @@ final class SegmentStore {
       try unsafe source?.read(segment: segment, into: destination)
     }
     // SAFETY: `owner` holds the array, whose storage is therefore not changed while `bytes` is used.
-    loaded[segment] = unsafe array.withBlock { bytes in unsafe Loaded(bytes: WireBytes(bytes), owner: array) }
+    state.value.loaded[segment] = unsafe array.withBlock { bytes in unsafe Loaded(bytes: WireBytes(bytes), owner: array) }
     return array
   }
 
   /// The elements of a segment as they are, and what keeps them alive.
   func bytes(segment: Int, head: BlockHead, at position: Int) throws -> (bytes: WireBytes, owner: any Sendable) {
     try check(segment, head, at: position)
-    if let known = loaded[segment] { return (known.bytes, known.owner) }
+    if let known = state.value.loaded[segment] { return (known.bytes, known.owner) }
     let raw = BlockHead(kind: .uint8, count: head.byteCount, byteCount: head.byteCount, place: head.place, end: head.end)
     _ = try array([UInt8].self, segment: segment, head: raw, at: position)
-    guard let known = loaded[segment] else { throw ReadFailure.corrupted("There is no segment \(segment).") }
+    guard let known = state.value.loaded[segment] else { throw ReadFailure.corrupted("There is no segment \(segment).") }
     return (known.bytes, known.owner)
   }
 
@@ -56,8 +67,8 @@ final class SegmentStore {
     guard byteCount == head.byteCount else {
       throw .corrupted("Segment \(segment) has \(byteCount) bytes, the message says \(head.byteCount).")
     }
-    let home = homes[segment] ?? position
+    let home = state.value.homes[segment] ?? position
     guard home == position else { throw .corrupted("Segment \(segment) belongs to the values at bytes \(home) and \(position).") }
-    homes[segment] = position
+    state.value.homes[segment] = position
   }
 }

@@ -15,25 +15,36 @@ final class SymbolTable {
     var frame: UInt64 = 0
   }
 
-  /// Most symbols kept between messages. A program has this many keys in its types seldom; a dictionary has them soon.
+  /// Most symbols kept between messages.
+  ///
+  /// A program has this many keys in its types seldom; a dictionary has them soon.
   private static let symbolLimit = 1_024
-  /// Most text kept between messages. Unit: bytes.
+  /// Most text kept between messages.
+  ///
+  /// Unit: bytes.
   private static let textLimit = 65_536
 
-  private var symbols: ContiguousArray<Symbol> = []
+  private struct State {
+    var symbols: ContiguousArray<Symbol> = []
+    var message: UInt64 = 0
+    /// The symbols of this message, and behind them leftovers of others; a symbol's number is its place.
+    var used: ContiguousArray<Int> = []
+    /// How many keys this message has.
+    var usedCount = 0
+  }
+
+  private let state = Cell(State())
   private var indexes: [String: Int] = [:]
-  private var text = WriteBuffer()
-  private var message: UInt64 = 0
-  /// The symbols of this message; a symbol's number is its place.
-  private var used: ContiguousArray<Int> = []
+  private let text = WriteBuffer()
   private let memos = TypeTable<KeyMemo>()
 
   /// Forgets the numbers of the last message, and the symbols where they became many.
   func beginMessage() {
-    message &+= 1
-    used.removeAll(keepingCapacity: used.count <= Self.symbolLimit)
-    guard symbols.count > Self.symbolLimit || text.count > Self.textLimit else { return }
-    symbols.removeAll()
+    state.value.message &+= 1
+    state.value.usedCount = 0
+    if state.value.used.count > Self.symbolLimit { state.value.used = [] }
+    guard state.value.symbols.count > Self.symbolLimit || text.count > Self.textLimit else { return }
+    state.value.symbols.removeAll()
     indexes.removeAll()
     text.removeAll()
     memos.removeAll()
@@ -48,44 +59,50 @@ final class SymbolTable {
     if let known = indexes[name] { return known }
     let start = text.count
     text.append(utf8: name)
-    symbols.append(Symbol(name: name, text: start..<text.count))
-    indexes[name] = symbols.count - 1
-    return symbols.count - 1
+    state.value.symbols.append(Symbol(name: name, text: start..<text.count))
+    indexes[name] = state.value.symbols.count - 1
+    return state.value.symbols.count - 1
   }
 
   func name(of symbol: Int) -> String {
-    symbols[symbol].name
+    state.value.symbols[symbol].name
   }
 
   /// The number of a symbol in this message, the next free one at its first use.
   @inline(__always)
   func number(of symbol: Int) -> Int {
-    let known = symbols[symbol].message == message
-    if known { return symbols[symbol].number }
-    symbols[symbol].message = message
-    symbols[symbol].number = used.count
-    symbols[symbol].frame = 0
-    used.append(symbol)
-    return used.count - 1
+    let known = state.value.symbols[symbol].message == state.value.message
+    if known { return state.value.symbols[symbol].number }
+    state.value.symbols[symbol].message = state.value.message
+    let number = state.value.usedCount
+    state.value.symbols[symbol].number = number
+    state.value.symbols[symbol].frame = 0
+    state.value.usedCount = number + 1
+    if number < state.value.used.count {
+      state.value.used[number] = symbol
+    } else {
+      state.value.used.append(symbol)
+    }
+    return number
   }
 
   /// The name that has this number in this message.
   func name(numbered number: Int) -> String {
-    symbols[used[number]].name
+    state.value.symbols[state.value.used[number]].name
   }
 
   /// Notes that a frame writes this key now, and returns the serial of the frame that did so last, 0 where none did in this message.
   func noteUse(of symbol: Int, by frame: UInt64) -> UInt64 {
-    let previous = symbols[symbol].frame
-    symbols[symbol].frame = frame
+    let previous = state.value.symbols[symbol].frame
+    state.value.symbols[symbol].frame = frame
     return previous
   }
 
   /// Appends how many keys the message has and their strings, in order of their numbers.
-  func appendTable(to buffer: inout WriteBuffer) {
-    buffer.append(varint: UInt64(used.count))
-    for symbol in used {
-      let range = symbols[symbol].text
+  func appendTable(to buffer: borrowing WriteBuffer) {
+    buffer.append(varint: UInt64(state.value.usedCount))
+    for symbol in state.value.used[..<state.value.usedCount] {
+      let range = state.value.symbols[symbol].text
       // SAFETY: the range was written by `symbol(named:)`, and `text` only grows until it is emptied together with the symbols.
       unsafe buffer.append(contentsOf: UnsafeRawBufferPointer(rebasing: text.bytes[range]))
     }
@@ -100,17 +117,19 @@ final class KeyMemo {
   /// Whether the type's values are one byte at most, without references.
   let isByte: Bool
   /// For byte keys: the symbol by byte, -1 where not known yet.
-  private var byteSymbols: ContiguousArray<Int>
+  private let byteSymbols: Cell<ContiguousArray<Int>>
   /// For other keys: names and symbols in order of first use, `sequenceLimit` at most.
   private var sequence: ContiguousArray<(name: String, symbol: Int)> = []
 
-  /// Longest sequence remembered. Types with more keys than this are dictionaries, whose order changes anyway.
+  /// Longest sequence remembered.
+  ///
+  /// Types with more keys than this are dictionaries, whose order changes anyway.
   private static let sequenceLimit = 64
 
   init<Key: CodingKey>(for type: Key.Type) {
     // Equal bytes of such a value mean the same key, because it can refer to nothing else.
     isByte = MemoryLayout<Key>.size <= 1 && _isPOD(type)
-    byteSymbols = isByte ? ContiguousArray(repeating: -1, count: 256) : []
+    byteSymbols = Cell(isByte ? ContiguousArray(repeating: -1, count: 256) : [])
   }
 
   /// The symbol of a key.
@@ -119,10 +138,10 @@ final class KeyMemo {
   func symbol<Key: CodingKey>(of key: Key, at cursor: inout Int, in symbols: SymbolTable) -> Int {
     guard isByte else { return symbol(named: key.stringValue, at: &cursor, in: symbols) }
     let byte = byteValue(of: key)
-    let known = byteSymbols[byte]
+    let known = byteSymbols.value[byte]
     if known >= 0 { return known }
     let symbol = symbols.symbol(named: key.stringValue)
-    byteSymbols[byte] = symbol
+    byteSymbols.value[byte] = symbol
     return symbol
   }
 

@@ -60,7 +60,9 @@ struct TreeEncoder: Encoder, SingleValueEncodingContainer {
 
   private func write(_ value: some WireScalar) { replace(by: .scalar(value)) }
 
-  /// Of two single values at one place the last wins. A container is not thrown away for one: that would lose data without a word.
+  /// Of two single values at one place the last wins.
+  ///
+  /// A container is not thrown away for one: that would lose data without a word.
   private func replace(by content: TreeNode.Content) {
     if node.isContainer { refuse("a single value") }
     node.content = content

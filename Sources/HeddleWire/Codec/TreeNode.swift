@@ -100,7 +100,7 @@ extension FlatWriter {
   func append(_ node: TreeNode) throws {
     switch node.content {
     case .null: buffer.append(byte: WireTag.null.rawValue)
-    case .scalar(let scalar): scalar.write(to: &buffer)
+    case .scalar(let scalar): scalar.write(to: buffer)
     case .block(let array): append(block: array)
     case .unset: _ = open(.keyed, at: buffer.count, depth: depth)
     case .keyed(let names, let values, _):

@@ -86,7 +86,14 @@ struct WireBytes {
     var start = position
     let byteCount = try boundedVarint(at: &start)
     let bytes = unsafe UnsafeRawBufferPointer(start: base.map { base in unsafe base + start }, count: byteCount)
-    let text = unsafe bytes.withMemoryRebound(to: UInt8.self) { bytes in unsafe String(validating: bytes, as: UTF8.self) }
+    // The unspecialised initializer that validates costs 30 ns more than the one that repairs, and ASCII needs no repair.
+    let isASCII = unsafe bytes.allSatisfy { byte in byte < 0x80 }
+    let text: String? =
+      if isASCII {
+        unsafe String(decoding: bytes, as: UTF8.self)
+      } else {
+        unsafe bytes.withMemoryRebound(to: UInt8.self) { bytes in unsafe String(validating: bytes, as: UTF8.self) }
+      }
     guard let text else { throw .corrupted("The string at byte \(position) is not UTF-8.") }
     position = start &+ byteCount
     return text

@@ -29,7 +29,9 @@ enum WireTag: UInt8 {
   case segment = 13
 }
 
-/// What the elements of a block are. Numbers are part of the format.
+/// What the elements of a block are.
+///
+/// Numbers are part of the format.
 enum BlockKind: UInt8 {
   case int8 = 1
   case uint8 = 2
@@ -44,7 +46,9 @@ enum BlockKind: UInt8 {
   /// One byte an element, 0 or 1.
   case bool = 11
 
-  /// Size of one element. Unit: bytes.
+  /// Size of one element.
+  ///
+  /// Unit: bytes.
   var stride: Int {
     switch self {
     case .int8, .uint8, .bool: 1
@@ -57,25 +61,35 @@ enum BlockKind: UInt8 {
 
 /// Sizes that both ends agree on, and bounds that keep a bad type or message from taking the process down.
 enum WireLimit {
-  /// How deep containers may nest. Unit: containers.
+  /// How deep containers may nest.
+  ///
+  /// Unit: containers.
   ///
   /// `JSONDecoder` has the same bound. A level costs under 4 KiB of stack in debug builds, so this fits a thread of 8 MiB and a
   /// worker's of 4.
   static let nesting = 512
 
-  /// How many calls of `encode(to:)` or `init(from:)` may be open. Unit: calls.
+  /// How many calls of `encode(to:)` or `init(from:)` may be open.
+  ///
+  /// Unit: calls.
   ///
   /// Single values nest without a container (an optional takes one such call a level), so this is above `nesting`; a type that
   /// passes itself to its own single value container ends here instead of in a stack overflow.
   static let calls = 1_200
 
-  /// From which size on a block travels as a segment instead of being copied into the message. Unit: bytes.
+  /// From which size on a block travels as a segment instead of being copied into the message.
+  ///
+  /// Unit: bytes.
   static let segment = 65_536
 
-  /// Above which size a scratch buffer is given back after a message. Unit: bytes.
+  /// Above which size a scratch buffer is given back after a message.
+  ///
+  /// Unit: bytes.
   static let scratch = 1 << 20
 
-  /// The largest message without its segments, because lengths and positions are four bytes. Unit: bytes.
+  /// The largest message without its segments, because lengths and positions are four bytes.
+  ///
+  /// Unit: bytes.
   static let message = Int(UInt32.max)
 
   /// Bytes before the first value: a null tag, the version, two zero bytes, and four bytes with the position of the key table.

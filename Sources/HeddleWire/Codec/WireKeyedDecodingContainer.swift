@@ -2,14 +2,13 @@
 struct WireKeyedDecodingContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
   private let reader: MessageReader
   private let container: MessageReader.KeyedPlace
-  private let numbers: KeyNumbers
-  private let table: KeyTable
+  /// The place of the key type's memo in the message's table.
+  private let memo: Int
 
   init(reader: MessageReader, container: MessageReader.KeyedPlace) {
     self.reader = reader
     self.container = container
-    table = reader.keys
-    numbers = table.memo(for: Key.self)
+    memo = reader.keys.memo(for: Key.self)
   }
 
   var codingPath: [any CodingKey] { reader.codingPath(of: containerPlace) }
@@ -19,7 +18,7 @@ struct WireKeyedDecodingContainer<Key: CodingKey>: KeyedDecodingContainerProtoco
     var keys: [Key] = []
     // Entries that cannot be read are an error to whoever reads them; this property cannot throw.
     try? reader.forEachEntry(of: container) { (number, _) throws(ReadFailure) in
-      if let key = Key(stringValue: try table.name(of: number)) { keys.append(key) }
+      if let key = Key(stringValue: try reader.keys.name(of: number)) { keys.append(key) }
     }
     return keys
   }
@@ -95,7 +94,9 @@ struct WireKeyedDecodingContainer<Key: CodingKey>: KeyedDecodingContainerProtoco
 
   @inline(__always)
   private func find(_ key: Key) throws(ReadFailure) -> Int? {
-    if numbers.isByte { return try reader.find(numbers.number(of: key, in: table), in: container) }
+    if let numbers = reader.keys.memo(at: memo), numbers.isByte {
+      return try reader.find(numbers.number(of: key, in: reader.keys), in: container)
+    }
     return try reader.find(named: key.stringValue, in: container)
   }
 

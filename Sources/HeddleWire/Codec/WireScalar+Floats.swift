@@ -2,7 +2,7 @@ extension Float: WireScalar {
   static var blockKind: BlockKind? { .float }
 
   @inline(__always)
-  func write(to buffer: inout WriteBuffer) {
+  func write(to buffer: borrowing WriteBuffer) {
     buffer.append(byte: WireTag.float.rawValue)
     buffer.append(fixed: bitPattern)
   }
@@ -40,7 +40,7 @@ extension Double: WireScalar {
   static var blockKind: BlockKind? { .double }
 
   @inline(__always)
-  func write(to buffer: inout WriteBuffer) {
+  func write(to buffer: borrowing WriteBuffer) {
     buffer.append(byte: WireTag.double.rawValue)
     buffer.append(fixed: bitPattern)
   }

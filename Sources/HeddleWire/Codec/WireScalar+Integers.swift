@@ -4,7 +4,7 @@
 extension Int: WireScalar {
   static var blockKind: BlockKind? { .int64 }
   @inline(__always)
-  func write(to buffer: inout WriteBuffer) { writeInteger(to: &buffer) }
+  func write(to buffer: borrowing WriteBuffer) { writeInteger(to: buffer) }
   @inline(__always)
   static func read(from reader: MessageReader, at position: inout Int) throws(ReadFailure) -> Int {
     try readInteger(from: reader, at: &position)
@@ -15,7 +15,7 @@ extension Int: WireScalar {
 extension Int8: WireScalar {
   static var blockKind: BlockKind? { .int8 }
   @inline(__always)
-  func write(to buffer: inout WriteBuffer) { writeInteger(to: &buffer) }
+  func write(to buffer: borrowing WriteBuffer) { writeInteger(to: buffer) }
   @inline(__always)
   static func read(from reader: MessageReader, at position: inout Int) throws(ReadFailure) -> Int8 {
     try readInteger(from: reader, at: &position)
@@ -26,7 +26,7 @@ extension Int8: WireScalar {
 extension Int16: WireScalar {
   static var blockKind: BlockKind? { .int16 }
   @inline(__always)
-  func write(to buffer: inout WriteBuffer) { writeInteger(to: &buffer) }
+  func write(to buffer: borrowing WriteBuffer) { writeInteger(to: buffer) }
   @inline(__always)
   static func read(from reader: MessageReader, at position: inout Int) throws(ReadFailure) -> Int16 {
     try readInteger(from: reader, at: &position)
@@ -37,7 +37,7 @@ extension Int16: WireScalar {
 extension Int32: WireScalar {
   static var blockKind: BlockKind? { .int32 }
   @inline(__always)
-  func write(to buffer: inout WriteBuffer) { writeInteger(to: &buffer) }
+  func write(to buffer: borrowing WriteBuffer) { writeInteger(to: buffer) }
   @inline(__always)
   static func read(from reader: MessageReader, at position: inout Int) throws(ReadFailure) -> Int32 {
     try readInteger(from: reader, at: &position)
@@ -48,7 +48,7 @@ extension Int32: WireScalar {
 extension Int64: WireScalar {
   static var blockKind: BlockKind? { .int64 }
   @inline(__always)
-  func write(to buffer: inout WriteBuffer) { writeInteger(to: &buffer) }
+  func write(to buffer: borrowing WriteBuffer) { writeInteger(to: buffer) }
   @inline(__always)
   static func read(from reader: MessageReader, at position: inout Int) throws(ReadFailure) -> Int64 {
     try readInteger(from: reader, at: &position)
@@ -58,7 +58,7 @@ extension Int64: WireScalar {
 
 extension Int128: WireScalar {
   @inline(__always)
-  func write(to buffer: inout WriteBuffer) { writeInteger(to: &buffer) }
+  func write(to buffer: borrowing WriteBuffer) { writeInteger(to: buffer) }
   @inline(__always)
   static func read(from reader: MessageReader, at position: inout Int) throws(ReadFailure) -> Int128 {
     try readInteger(from: reader, at: &position)
@@ -69,7 +69,7 @@ extension Int128: WireScalar {
 extension UInt: WireScalar {
   static var blockKind: BlockKind? { .uint64 }
   @inline(__always)
-  func write(to buffer: inout WriteBuffer) { writeInteger(to: &buffer) }
+  func write(to buffer: borrowing WriteBuffer) { writeInteger(to: buffer) }
   @inline(__always)
   static func read(from reader: MessageReader, at position: inout Int) throws(ReadFailure) -> UInt {
     try readInteger(from: reader, at: &position)
@@ -80,7 +80,7 @@ extension UInt: WireScalar {
 extension UInt8: WireScalar {
   static var blockKind: BlockKind? { .uint8 }
   @inline(__always)
-  func write(to buffer: inout WriteBuffer) { writeInteger(to: &buffer) }
+  func write(to buffer: borrowing WriteBuffer) { writeInteger(to: buffer) }
   @inline(__always)
   static func read(from reader: MessageReader, at position: inout Int) throws(ReadFailure) -> UInt8 {
     try readInteger(from: reader, at: &position)
@@ -91,7 +91,7 @@ extension UInt8: WireScalar {
 extension UInt16: WireScalar {
   static var blockKind: BlockKind? { .uint16 }
   @inline(__always)
-  func write(to buffer: inout WriteBuffer) { writeInteger(to: &buffer) }
+  func write(to buffer: borrowing WriteBuffer) { writeInteger(to: buffer) }
   @inline(__always)
   static func read(from reader: MessageReader, at position: inout Int) throws(ReadFailure) -> UInt16 {
     try readInteger(from: reader, at: &position)
@@ -102,7 +102,7 @@ extension UInt16: WireScalar {
 extension UInt32: WireScalar {
   static var blockKind: BlockKind? { .uint32 }
   @inline(__always)
-  func write(to buffer: inout WriteBuffer) { writeInteger(to: &buffer) }
+  func write(to buffer: borrowing WriteBuffer) { writeInteger(to: buffer) }
   @inline(__always)
   static func read(from reader: MessageReader, at position: inout Int) throws(ReadFailure) -> UInt32 {
     try readInteger(from: reader, at: &position)
@@ -113,7 +113,7 @@ extension UInt32: WireScalar {
 extension UInt64: WireScalar {
   static var blockKind: BlockKind? { .uint64 }
   @inline(__always)
-  func write(to buffer: inout WriteBuffer) { writeInteger(to: &buffer) }
+  func write(to buffer: borrowing WriteBuffer) { writeInteger(to: buffer) }
   @inline(__always)
   static func read(from reader: MessageReader, at position: inout Int) throws(ReadFailure) -> UInt64 {
     try readInteger(from: reader, at: &position)
@@ -123,7 +123,7 @@ extension UInt64: WireScalar {
 
 extension UInt128: WireScalar {
   @inline(__always)
-  func write(to buffer: inout WriteBuffer) { writeInteger(to: &buffer) }
+  func write(to buffer: borrowing WriteBuffer) { writeInteger(to: buffer) }
   @inline(__always)
   static func read(from reader: MessageReader, at position: inout Int) throws(ReadFailure) -> UInt128 {
     try readInteger(from: reader, at: &position)

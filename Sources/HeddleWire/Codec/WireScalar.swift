@@ -4,7 +4,7 @@ protocol WireScalar: Decodable, Sendable {
   static var blockKind: BlockKind? { get }
 
   /// Appends tag and value.
-  func write(to buffer: inout WriteBuffer)
+  func write(to buffer: borrowing WriteBuffer)
 
   /// Reads the value whose tag is at `position` and moves `position` behind it.
   ///
@@ -69,7 +69,7 @@ extension WireScalar {
 extension Bool: WireScalar {
   static var blockKind: BlockKind? { .bool }
 
-  func write(to buffer: inout WriteBuffer) {
+  func write(to buffer: borrowing WriteBuffer) {
     buffer.append(byte: (self ? WireTag.yes : .no).rawValue)
   }
 
@@ -88,7 +88,7 @@ extension Bool: WireScalar {
 
 extension String: WireScalar {
   @inline(__always)
-  func write(to buffer: inout WriteBuffer) {
+  func write(to buffer: borrowing WriteBuffer) {
     buffer.append(byte: WireTag.string.rawValue)
     buffer.append(utf8: self)
   }
@@ -117,16 +117,16 @@ extension WireElement {
 /// What the integers of all widths share.
 extension WireScalar where Self: FixedWidthInteger {
   @inline(__always)
-  func writeInteger(to buffer: inout WriteBuffer) {
+  func writeInteger(to buffer: borrowing WriteBuffer) {
     if let narrow = Int64(exactly: self) {
       buffer.append(integer: narrow)
     } else {
-      writeLargeInteger(to: &buffer)
+      writeLargeInteger(to: buffer)
     }
   }
 
   @inline(never)
-  private func writeLargeInteger(to buffer: inout WriteBuffer) {
+  private func writeLargeInteger(to buffer: borrowing WriteBuffer) {
     if let unsigned = UInt64(exactly: self) {
       buffer.append(byte: WireTag.unsigned.rawValue)
       buffer.append(fixed: unsigned)

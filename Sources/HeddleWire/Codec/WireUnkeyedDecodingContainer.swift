@@ -2,20 +2,18 @@
 ///
 /// A value type, so that a copy reads on independently. A wrong type throws and leaves the position.
 struct WireUnkeyedDecodingContainer: UnkeyedDecodingContainer {
-  private enum Elements {
-    /// Values with tags.
-    case tagged(MessageReader.UnkeyedPlace)
-    /// A block within the message; the position of its first element.
-    case inline(BlockKind, start: Int)
-    /// A block within a segment, and what keeps that alive.
-    case segment(BlockKind, WireBytes, owner: any Sendable)
-  }
-
   private let reader: MessageReader
   private let place: MessageReader.Place
-  private let elements: Elements
+  /// The container, where elements have tags.
+  private let container: MessageReader.UnkeyedPlace
+  /// What the elements are, where they are a block.
+  private let kind: BlockKind?
+  /// The elements of a block; in the message, so they may be touched only while it is open, or in a segment.
+  private let block: WireBytes
+  /// Keeps a segment alive.
+  private let owner: (any Sendable)?
   private let elementCount: Int
-  /// Where the next element's tag is, for elements with tags.
+  /// Where the next element's tag is, where elements have tags.
   private var position: Int
   private(set) var currentIndex = 0
 
@@ -26,19 +24,22 @@ struct WireUnkeyedDecodingContainer: UnkeyedDecodingContainer {
     position = Int(place.position) + WireLimit.unkeyedHead
     let tag = try reader.tag(at: Int(place.position))
     guard tag == .block || tag == .segment else {
-      let container = try reader.openUnkeyed(at: place)
-      elements = .tagged(container)
+      container = try reader.openUnkeyed(at: place)
+      (kind, block, owner) = (nil, .empty, nil)
       elementCount = container.count
       return
     }
     let head = try reader.bytes.blockHead(at: Int(place.position))
     guard head.end <= Int(place.limit) else { throw ReadFailure.truncated(Int(place.position)) }
+    container = MessageReader.UnkeyedPlace(position: place.position, end: place.limit, depth: place.depth, count: 0)
+    kind = head.kind
     elementCount = head.count
     switch head.place {
-    case .inline(let start): elements = .inline(head.kind, start: start)
+    case .inline(let start):
+      block = reader.bytes.slice(start..<start + head.byteCount)
+      owner = nil
     case .segment(let segment):
-      let (bytes, owner) = try reader.segments.bytes(segment: segment, head: head, at: Int(place.position))
-      elements = .segment(head.kind, bytes, owner: owner)
+      (block, owner) = try reader.segments.bytes(segment: segment, head: head, at: Int(place.position))
     }
   }
 
@@ -48,7 +49,7 @@ struct WireUnkeyedDecodingContainer: UnkeyedDecodingContainer {
 
   mutating func decodeNil() throws -> Bool {
     try checkNotAtEnd(Any?.self)
-    guard case .tagged = elements else { return false }
+    guard kind == nil else { return false }
     guard try reader.isNull(at: position) else { return false }
     position += 1
     currentIndex += 1
@@ -73,11 +74,7 @@ struct WireUnkeyedDecodingContainer: UnkeyedDecodingContainer {
 
   /// Foundation's Data reads itself through this, byte by byte.
   mutating func decode(_ type: UInt8.Type) throws -> UInt8 {
-    if case .inline(.uint8, let start) = elements, currentIndex < elementCount, let byte = try? reader.bytes.byte(at: start &+ currentIndex) {
-      currentIndex &+= 1
-      return byte
-    }
-    if case .segment(.uint8, let bytes, _) = elements, currentIndex < elementCount, let byte = try? bytes.byte(at: currentIndex) {
+    if kind == .uint8, currentIndex < elementCount, reader.isOpen, let byte = try? block.byte(at: currentIndex) {
       currentIndex &+= 1
       return byte
     }
@@ -86,7 +83,7 @@ struct WireUnkeyedDecodingContainer: UnkeyedDecodingContainer {
 
   mutating func decode<Value: Decodable>(_ type: Value.Type) throws -> Value {
     try checkNotAtEnd(type)
-    guard case .tagged(let container) = elements else {
+    guard kind == nil else {
       let value = try ElementDecoder(reader: reader, element: try blockElement(type), array: place, index: currentIndex).value(type)
       currentIndex += 1
       return value
@@ -123,7 +120,7 @@ struct WireUnkeyedDecodingContainer: UnkeyedDecodingContainer {
   private mutating func read<Scalar: WireScalar>(_ type: Scalar.Type) throws -> Scalar {
     try checkNotAtEnd(type)
     do throws(ReadFailure) {
-      guard case .tagged(let container) = elements else {
+      guard kind == nil else {
         let value = try Scalar.convert(try rawElement())
         currentIndex &+= 1
         return value
@@ -151,7 +148,7 @@ struct WireUnkeyedDecodingContainer: UnkeyedDecodingContainer {
   }
 
   private func nextDecoder() throws -> any Decoder {
-    guard case .tagged(let container) = elements else {
+    guard kind == nil else {
       return ElementDecoder(reader: reader, element: try blockElement(Any.self), array: place, index: currentIndex)
     }
     reader.noteElement(position, index: currentIndex, in: container)
@@ -159,7 +156,7 @@ struct WireUnkeyedDecodingContainer: UnkeyedDecodingContainer {
   }
 
   private mutating func passNested() throws {
-    guard case .tagged(let container) = elements else { return currentIndex += 1 }
+    guard kind == nil else { return currentIndex += 1 }
     try pass(container, Any.self)
   }
 
@@ -185,11 +182,8 @@ struct WireUnkeyedDecodingContainer: UnkeyedDecodingContainer {
 
   /// The element of a block at the current index.
   private func rawElement() throws(ReadFailure) -> WireElement {
-    switch elements {
-    case .tagged: throw .corrupted("The array is no block.")
-    case .inline(let kind, let start): try reader.bytes.blockElement(kind, at: start + currentIndex * kind.stride)
-    case .segment(let kind, let bytes, _): try bytes.blockElement(kind, at: currentIndex * kind.stride)
-    }
+    guard let kind, reader.isOpen else { throw .corrupted("The message was read to its end before.") }
+    return try block.blockElement(kind, at: currentIndex * kind.stride)
   }
 }
 

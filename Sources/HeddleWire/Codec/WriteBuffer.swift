@@ -3,14 +3,31 @@
 /// The only place of the encoder with a raw pointer: every method makes room first or checks its position, so callers need no care.
 @safe
 struct WriteBuffer: ~Copyable {
-  /// SAFETY: owned by this value alone, `capacity` bytes, of which the first `count` are initialised.
-  private var base: UnsafeMutableRawPointer
-  private(set) var count = 0
-  private var capacity: Int
+  @safe
+  private struct Memory {
+    /// SAFETY: owned by the buffer alone, `capacity` bytes, of which the first `count` are initialised.
+    var base: UnsafeMutableRawPointer
+    var count = 0
+    var capacity: Int
+  }
+
+  private let memory: Cell<Memory>
 
   init(capacity: Int = 1_024) {
-    self.capacity = capacity
-    unsafe base = .allocate(byteCount: capacity, alignment: 16)
+    memory = Cell(unsafe Memory(base: .allocate(byteCount: capacity, alignment: 16), capacity: capacity))
+  }
+
+  private var base: UnsafeMutableRawPointer {
+    @inline(__always) get { unsafe memory.value.base }
+  }
+
+  private(set) var count: Int {
+    @inline(__always) get { memory.value.count }
+    @inline(__always) nonmutating set { memory.value.count = newValue }
+  }
+
+  private var capacity: Int {
+    @inline(__always) get { memory.value.capacity }
   }
 
   deinit {
@@ -23,21 +40,17 @@ struct WriteBuffer: ~Copyable {
   }
 
   @inline(__always)
-  private mutating func makeRoom(for byteCount: Int) {
+  private func makeRoom(for byteCount: Int) {
     if capacity &- count < byteCount { grow(by: byteCount) }
   }
 
   @inline(never)
-  private mutating func grow(by byteCount: Int) {
-    capacity = max(capacity * 2, count + byteCount)
-    let larger = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
-    unsafe larger.copyMemory(from: base, byteCount: count)
-    unsafe base.deallocate()
-    unsafe base = larger
+  private func grow(by byteCount: Int) {
+    replaceMemory(capacity: max(capacity * 2, count + byteCount))
   }
 
   @inline(__always)
-  mutating func append(byte: UInt8) {
+  func append(byte: UInt8) {
     makeRoom(for: 1)
     unsafe base.storeBytes(of: byte, toByteOffset: count, as: UInt8.self)
     count &+= 1
@@ -45,7 +58,7 @@ struct WriteBuffer: ~Copyable {
 
   /// Appends seven bits a byte, lowest first; the high bit says that more follow.
   @inline(__always)
-  mutating func append(varint value: UInt64) {
+  func append(varint value: UInt64) {
     makeRoom(for: 10)
     var rest = value
     // SAFETY: at most ten bytes are stored, for which there is room.
@@ -60,20 +73,20 @@ struct WriteBuffer: ~Copyable {
 
   /// Appends an integer within `Int64` as a tagged zigzag varint.
   @inline(__always)
-  mutating func append(integer value: Int64) {
+  func append(integer value: Int64) {
     append(byte: WireTag.integer.rawValue)
     append(varint: UInt64(bitPattern: (value &<< 1) ^ (value &>> 63)))
   }
 
   /// Appends the bytes of a number, lowest first.
   @inline(__always)
-  mutating func append(fixed value: some FixedWidthInteger & BitwiseCopyable) {
+  func append(fixed value: some FixedWidthInteger & BitwiseCopyable) {
     let little = value.littleEndian
     unsafe withUnsafeBytes(of: little) { bytes in unsafe append(contentsOf: bytes) }
   }
 
   @inline(__always)
-  mutating func append(contentsOf bytes: UnsafeRawBufferPointer) {
+  func append(contentsOf bytes: UnsafeRawBufferPointer) {
     guard let source = bytes.baseAddress, bytes.count > 0 else { return }
     makeRoom(for: bytes.count)
     // SAFETY: there is room, and a caller cannot hold a mutable view of this buffer, so the ranges are apart.
@@ -81,7 +94,7 @@ struct WriteBuffer: ~Copyable {
     count &+= bytes.count
   }
 
-  mutating func append(contentsOf bytes: WireBytes) {
+  func append(contentsOf bytes: WireBytes) {
     makeRoom(for: bytes.count)
     unsafe bytes.copy(to: UnsafeMutableRawBufferPointer(start: base + count, count: bytes.count))
     count &+= bytes.count
@@ -89,7 +102,7 @@ struct WriteBuffer: ~Copyable {
 
   /// Appends a varint byte count and UTF-8, without a tag.
   @inline(__always)
-  mutating func append(utf8 string: String) {
+  func append(utf8 string: String) {
     var string = string
     string.withUTF8 { text in
       append(varint: UInt64(text.count))
@@ -99,28 +112,41 @@ struct WriteBuffer: ~Copyable {
 
   /// Overwrites four bytes that were written before.
   @inline(__always)
-  mutating func patch(_ value: Int, at position: Int) {
+  func patch(_ value: Int, at position: Int) {
     precondition(position >= 0 && position &+ 4 <= count, "Patching \(position) of \(count) bytes.")
     unsafe base.storeBytes(of: UInt32(truncatingIfNeeded: value).littleEndian, toByteOffset: position, as: UInt32.self)
   }
 
   @inline(__always)
-  mutating func patch(byte: UInt8, at position: Int) {
+  func patch(byte: UInt8, at position: Int) {
     precondition(position >= 0 && position < count, "Patching \(position) of \(count) bytes.")
     unsafe base.storeBytes(of: byte, toByteOffset: position, as: UInt8.self)
   }
 
-  mutating func truncate(to newCount: Int) {
+  func truncate(to newCount: Int) {
     precondition(newCount >= 0 && newCount <= count, "Truncating \(count) bytes to \(newCount).")
     count = newCount
   }
 
   /// Drops the content, and the memory too where it grew past `WireLimit.scratch`.
-  mutating func removeAll() {
+  func removeAll() {
     count = 0
-    guard capacity > WireLimit.scratch else { return }
+    if capacity > WireLimit.scratch { replaceMemory(capacity: 1_024) }
+  }
+
+  /// Moves the content, which fits, to memory of another size.
+  private func replaceMemory(capacity: Int) {
+    let other = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
+    unsafe other.copyMemory(from: base, byteCount: count)
     unsafe base.deallocate()
-    capacity = 1_024
-    unsafe base = .allocate(byteCount: capacity, alignment: 16)
+    unsafe memory.value.base = other
+    memory.value.capacity = capacity
+  }
+
+  /// Exchanges content and memory with another buffer.
+  func exchangeContent(with other: borrowing WriteBuffer) {
+    let mine = memory.value
+    memory.value = other.memory.value
+    other.memory.value = mine
   }
 }

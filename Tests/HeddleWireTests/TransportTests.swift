@@ -1,0 +1,4 @@
+import HeddleWire
+import Testing
+
+@Suite struct TransportTests {}
