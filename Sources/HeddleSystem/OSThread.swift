@@ -15,18 +15,21 @@ public struct OSThread: Sendable {
     init(_ body: @escaping @Sendable () -> Void) { self.body = body }
   }
 
-  /// Starts a thread with every signal blocked: the host's handlers run on the host's threads.
+  /// Starts a thread with every signal blocked: the host's handlers run on the host's threads. Those that a thread raises itself by a
+  /// fault stay open, or the host's crash reporter would not see a fault on this thread.
   ///
+  /// - Parameter takesSignals: the thread takes signals like a program's own; for one whose process is its own.
   /// - Throws: `SystemError` where the process may have no more threads.
-  public init(name: String, stackSize: Int? = nil, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
+  public init(name: String, stackSize: Int? = nil, takesSignals: Bool = false, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
     var attributes = pthread_attr_t()
     unsafe pthread_attr_init(&attributes)
     defer { unsafe pthread_attr_destroy(&attributes) }
     if let stackSize { unsafe pthread_attr_setstacksize(&attributes, stackSize) }
     var all = sigset_t()
     var before = sigset_t()
-    unsafe sigfillset(&all)
-    unsafe pthread_sigmask(SIG_BLOCK, &all, &before)
+    if takesSignals { unsafe sigemptyset(&all) } else { unsafe sigfillset(&all) }
+    for fault in [SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS] { unsafe sigdelset(&all, fault) }
+    unsafe pthread_sigmask(SIG_SETMASK, &all, &before)
     defer { unsafe pthread_sigmask(SIG_SETMASK, &before, nil) }
     let start = unsafe Unmanaged.passRetained(
       Start {

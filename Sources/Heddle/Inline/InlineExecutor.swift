@@ -15,7 +15,7 @@ public final class InlineExecutor: JobExecutor, Sendable {
 
   /// An executor.
   public init() {}
-  deinit { engine.stopTimer() }
+  deinit { engine.abandon() }
 
   /// Runs a job: it has usually ended when this returns.
   public func submit<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> { engine.submit(job, options) }
@@ -97,20 +97,29 @@ private final class InlineEngine: FutureSource {
       throw JobError.outputNotDecodable(J.self, error)
     }
   }
-  private func ended(_ future: AnyFuture) { state.withLock { _ = $0.running.removeValue(forKey: ObjectIdentifier(future)) } }
+  private func ended(_ future: AnyFuture) {
+    let wasLast = state.withLock { state in
+      state.running.removeValue(forKey: ObjectIdentifier(future))
+      return state.isClosed && state.running.isEmpty
+    }
+    if wasLast { timer.stop() }
+  }
 
   // MARK: FutureSource
 
   func help(_ future: AnyFuture) {}
   func isRunning(_ future: AnyFuture) -> Bool { false }
   func cancel(_ future: AnyFuture) -> Bool {
-    guard future.tell() else { return false }
-    state.withLock { $0.running[ObjectIdentifier(future)]?.task }?.cancel()
+    guard future.tell() else { return !future.isDone }
+    cancelTask(of: future)
     return true
   }
+  private func cancelTask(of future: AnyFuture) { state.withLock { $0.running[ObjectIdentifier(future)]?.task }?.cancel() }
+  /// Ends a future whose job runs, and tells the job: in this order, or the job's own answer to being told could come first.
   private func stop(_ future: AnyFuture, _ error: JobError, cancelled: Bool) {
-    _ = cancel(future)
+    let isTold = future.tell()
     future.fail(error, cancelled: cancelled)
+    if isTold { cancelTask(of: future) }
   }
 
   func shutdown(_ mode: ShutdownMode) async {
@@ -129,7 +138,14 @@ private final class InlineEngine: FutureSource {
     }
     timer.stop()
   }
-  func stopTimer() { timer.stop() }
+  /// The executor is gone: jobs that suspended go on, and their time limits with them.
+  func abandon() {
+    let isIdle = state.withLock { state in
+      state.isClosed = true
+      return state.running.isEmpty
+    }
+    if isIdle { timer.stop() }
+  }
 }
 
 /// An encoded message, for a decoder in the same process.

@@ -31,6 +31,11 @@ final class JobExtras: @unchecked Sendable {
 
   /// Whether it fits one frame.
   var isSmall: Bool { unsafe segments.isEmpty && bytes.count <= Frame.payloadLimit }
+  /// The most that it takes in a ring, with the headers of its parts.
+  var ringByteCount: Int {
+    let parts = 2 * (segments.count + 1) + shape.totalByteCount / (Frame.payloadLimit / 2)
+    return shape.totalByteCount + Frame.byteCount(payload: shape.encoded.count * 8) + 32 * parts
+  }
   var shape: MessageShape { unsafe MessageShape(mainByteCount: bytes.count, segmentByteCounts: segments.map { unsafe $0.bytes.count }) }
 }
 

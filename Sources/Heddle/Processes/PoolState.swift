@@ -112,6 +112,10 @@ struct PoolState: Sendable {
   mutating func tick() -> [Place] {
     var stalled: [Place] = []
     let isSomebodyFree = workers.contains { $0.phase == .running && $0.held < width && !$0.isBlocked }
+    for place in workers.indices where isShortOfRoom(workers[place]) {
+      workers[place].isBlocked = false
+      isSaturated = false
+    }
     for place in workers.indices where unstarted(workers[place]) > 0 {
       let isStill = workers[place].ended == workers[place].endedAtTick
       workers[place].endedAtTick = workers[place].ended
@@ -120,8 +124,12 @@ struct PoolState: Sendable {
     }
     return stalled
   }
-  /// Whether some job lies behind another one.
-  var needsTicks: Bool { workers.contains { unstarted($0) > 0 } }
+  /// Whether some job lies behind another one, or a worker without one has no room.
+  var needsTicks: Bool { workers.contains { unstarted($0) > 0 || isShortOfRoom($0) } }
+  /// It could run a job, but its ring is full of what it has yet to pass over: no event will tell.
+  private func isShortOfRoom(_ worker: Worker) -> Bool {
+    waiting > 0 && worker.isBlocked && worker.held < width && (worker.phase == .running || worker.phase == .starting)
+  }
   private func unstarted(_ worker: Worker) -> Int {
     switch worker.phase {
     case .absent, .requested: 0

@@ -24,6 +24,7 @@ extension ProcessPool {
     arrivals.reserveCapacity(batch.results.count)
     var bells = Bells()
     core.withLock { core in
+      unsafe channel.landedBatches += 1
       if batch.hasGreeting { core.state.workerGreeted(at: channel.place) }
       for result in batch.results {
         guard let arrival = land(result, from: channel, batch, &core) else { continue }
@@ -31,8 +32,7 @@ extension ProcessPool {
       }
       if let cost = channel.takeCost() { core.state.costReported(by: channel.place, nanoseconds: cost.nanoseconds, count: cost.count) }
       if let violation = batch.violation {
-        core.violators.append((channel, violation))
-        nudge(&core, &bells)
+        report(violation, by: channel, &core, &bells)
       }
       dispatch(&core, &bells)
     }
@@ -44,6 +44,12 @@ extension ProcessPool {
       arrival.receiver.receive(arrival.future, answer, decoder: batch.decoder)
     }
     return true
+  }
+  /// A worker wrote what cannot be: nothing more of it is read, and the supervisor kills it.
+  func report(_ violation: String, by channel: WorkerChannel, _ core: inout Core, _ bells: inout Bells) {
+    channel.isBroken.store(true, ordering: .relaxed)
+    core.violators.append((channel, violation))
+    nudge(&core, &bells)
   }
   /// Takes a job off its worker's hands. nil: it runs again, or nobody waits for it.
   private func land(_ result: RawResult, from channel: WorkerChannel, _ batch: ResultBatch, _ core: inout Core) -> Arrival? {

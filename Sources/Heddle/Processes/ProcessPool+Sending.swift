@@ -29,8 +29,11 @@ extension ProcessPool {
 
   /// Writes up to `limit` waiting jobs into a ring.
   private func send(to channel: WorkerChannel, _ limit: Int, _ core: inout Core, _ bells: inout Bells) {
+    // Only the thread that streams writes that ring now.
+    if unsafe channel.outboundPosition != nil { return core.state.jobsSent(to: channel.place, count: 0, isBlocked: true) }
     var sent = 0
     var isBlocked = false
+    let held = core.state.workers[channel.place].held
     let receivers = core.receivers
     while sent < limit && !isBlocked && !core.queue.isEmpty {
       var dropped: Unmanaged<AnyFuture>?
@@ -40,6 +43,11 @@ extension ProcessPool {
         if !future.isOpen {
           unsafe dropped = unsafe job.future
           return true
+        }
+        // Behind a job that may be long goes only what fits the ring whole, so that it can be taken back.
+        if let payload = job.payload, !payload.isSmall, held + sent > 0, channel.room(for: payload.ringByteCount) != true {
+          isBlocked = true
+          return false
         }
         guard let written = unsafe write(job, bytes, to: channel, receivers: receivers) else {
           isBlocked = true
@@ -60,11 +68,13 @@ extension ProcessPool {
         core.state.waitingJobsEnded(1)
       }
     }
+    if isBlocked, unsafe channel.outboundPosition == nil && !channel.request.refreshTail() { report(Self.tailViolation, by: channel, &core, &bells) }
     core.state.jobsSent(to: channel.place, count: sent, isBlocked: isBlocked)
     channel.held.store(core.state.workers[channel.place].held, ordering: .relaxed)
     if sent > 0 && channel.publish() { bells.add(channel) }
     if unsafe isBlocked && channel.outboundPosition != nil { nudge(&core, &bells) }
   }
+  private static var tailViolation: String { "it moved the end of its requests to a place that cannot be" }
   private enum Written { case whole, large }
 
   /// Writes one job. nil: there is no room.
@@ -108,7 +118,12 @@ extension ProcessPool {
     guard channel.isStreaming.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged else { return false }
     var hasMoved = false
     while channel.hasOutbound.load(ordering: .acquiring) {
-      guard unsafe channel.request.refreshTail() else { break }
+      guard unsafe channel.request.refreshTail() else {
+        var bells = Bells()
+        core.withLock { report(Self.tailViolation, by: channel, &$0, &bells) }
+        bells.ring(self)
+        break
+      }
       let oldest = core.withLock { _ in channel.firstWholeFrame }
       let room = unsafe channel.request.room(keeping: oldest ?? channel.request.head)
       let size = min(Frame.payloadLimit, room - Frame.headerByteCount) & ~15
@@ -142,11 +157,12 @@ extension ProcessPool {
   // MARK: Taking back
 
   /// Takes back from a worker what it has not started; it waits again, before all others.
-  func takeBack(from channel: WorkerChannel, except spared: UInt64? = nil, _ core: inout Core) {
+  ///
+  /// - Parameter isFinal: the worker gets no more; what is still being written to it is taken back too, and its rest passed over.
+  func takeBack(from channel: WorkerChannel, except spared: UInt64? = nil, isFinal: Bool = false, _ core: inout Core) {
     var jobs: [QueuedJob] = []
     for position in unsafe channel.flights.positions where unsafe position != spared && channel.flights[position].stage == .sent {
-      // What is still being written is not whole in the ring; it stays.
-      if unsafe channel.outboundPosition == position { continue }
+      if unsafe !isFinal && channel.outboundPosition == position { continue }
       if Claims.revoke(position, in: channel.memory) { jobs.append(recall(position, from: channel)) }
     }
     guard !jobs.isEmpty else { return }
@@ -180,7 +196,7 @@ extension ProcessPool {
     _ channel: WorkerChannel, for position: UInt64, _ code: JobError.Code, _ message: String, _ core: inout Core, _ bells: inout Bells
   ) -> Bool {
     guard unsafe channel.doom == nil else { return unsafe channel.doom?.position == position }
-    takeBack(from: channel, except: position, &core)
+    takeBack(from: channel, except: position, isFinal: true, &core)
     for other in unsafe channel.flights.positions where unsafe other > position && channel.flights[other].stage == .sent {
       if Claims.isClaimed(other, in: channel.memory) { return false }
     }

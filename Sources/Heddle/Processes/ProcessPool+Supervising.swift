@@ -1,3 +1,4 @@
+import CHeddle
 import HeddleSystem
 import HeddleWire
 import Synchronization
@@ -196,6 +197,11 @@ extension ProcessPool {
     }
     guard core.state.isDrained && core.delayed.isEmpty else { return }
     for channel in core.live where unsafe channel.doom == nil {
+      // A large job that was taken back is still being written: the worker passes its rest over.
+      if unsafe channel.outboundPosition != nil {
+        plan.wakeTime = min(plan.wakeTime, now + Self.tickInterval)
+        continue
+      }
       // One that hangs in its exit is killed like one that hangs in a job.
       unsafe channel.doom = WorkerChannel.Doom(
         code: .workerDied, message: "The executor was shut down.", position: nil, since: now + (Self.leaveLimit - Self.grace))
@@ -211,12 +217,13 @@ extension ProcessPool {
   }
   private func kill(_ channel: WorkerChannel, because violation: String) {
     core.withLock { core in
-      guard unsafe channel.doom == nil || channel.doom?.position != nil else { return }
+      // It may have gone meanwhile, and another have its place and, who knows, its number.
+      guard core.channels[channel.place] === channel, unsafe channel.doom == nil || channel.doom?.position != nil else { return }
       unsafe channel.doom = WorkerChannel.Doom(
         code: .workerDied, message: "The worker was stopped because \(violation).", position: nil, since: .now, isKilled: true)
       core.state.workerLeaves(channel.place)
+      channel.process.killGroup()
     }
-    channel.process.killGroup()
   }
 
   // MARK: Sleeping
@@ -229,7 +236,7 @@ extension ProcessPool {
     for channel in channels {
       poller.add(channel.socket.number)
       poller.add(channel.process.ended.number)
-      poller.add(output.isBlocked ? -1 : channel.standardError.number)
+      poller.add(output.isBlocked || channel.hasClosedStandardError ? -1 : channel.standardError.number)
     }
     // Say that we sleep, then look once more: a worker that wrote before it saw that does not ring.
     let ticket = poller.nextTicket()
@@ -257,9 +264,12 @@ extension ProcessPool {
     }
   }
   private func forward(_ channel: WorkerChannel, _ output: inout OutputForwarder) {
-    if case .bytes(let bytes) = channel.standardError.readAvailable(limit: 1 << 14) {
+    switch channel.standardError.readAvailable(limit: 1 << 14) {
+    case .bytes(let bytes):
       channel.standardErrorTail.append(bytes)
       output.forward(bytes)
+    case .nothingNow: break
+    case .end: channel.hasClosedStandardError = true
     }
   }
 
@@ -281,6 +291,12 @@ extension ProcessPool {
       if !drain(channel, batch) && batch.violation != nil { break }
     }
     BatchCache.give(batch)
+    // Another thread may have read results that it has not dealt with yet: those jobs have ended, their worker did not fail them.
+    while true {
+      let read = channel.response.withLock { $0.batchCount }
+      if core.withLock({ _ in unsafe channel.landedBatches == read }) { break }
+      heddle_yield()
+    }
     while case .bytes(let bytes) = channel.standardError.readAvailable(limit: 1 << 14) {
       channel.standardErrorTail.append(bytes)
       output.forward(bytes)
@@ -297,7 +313,9 @@ extension ProcessPool {
       let certificate = unsafe DeathCertificate(
         end: end, doom: channel.doom, pid: channel.process.pid, standardErrorTail: channel.standardErrorTail.text)
       for position in unsafe channel.flights.positions where unsafe channel.flights[position].stage == .sent {
-        let hasStarted = Claims.isClaimed(position, in: channel.memory)
+        // The claims of a worker that wrote nonsense say nothing: the first job is what it ran, or that job would come back for ever.
+        let isSuspect = channel.isBroken.load(ordering: .relaxed) && started < recipe.width
+        let hasStarted = isSuspect || Claims.isClaimed(position, in: channel.memory)
         let job = recall(position, from: channel)
         guard hasStarted else {
           back.append(job)

@@ -222,7 +222,7 @@ package final class ProcessPool: FutureSource {
       core.dropsWaiting = true
       if case .kill(let grace) = mode { core.killTime = min(core.killTime ?? .distantFuture, .now + grace) }
       // What lies behind a running job has not started either.
-      for channel in core.live { takeBack(from: channel, &core) }
+      for channel in core.live { takeBack(from: channel, isFinal: true, &core) }
       let jobs = core.queue.removeAll()
       core.state.waitingJobsEnded(jobs.count)
       defer { core.delayed = [] }

@@ -89,13 +89,17 @@ struct RawResult {
 struct ResponseReader: ~Copyable {
   private var ring: RingReader
   private var large: LargeMessage?
+  /// Batches that were read. Compared with those that were dealt with: a worker is buried after its last result.
+  private(set) var batchCount = 0
 
   init(_ memory: ChannelMemory) { ring = RingReader(memory) }
 
   /// Copies complete frames into `batch`, which is empty, and frees their place in the ring. Returns how many bytes.
   mutating func read(into batch: ResultBatch) -> Int {
-    guard let available = ring.available else {
+    // Frames are multiples of 16: less than one would lie there for ever.
+    guard let available = ring.available, available % Frame.headerByteCount == 0 else {
       batch.violation = "it moved the end of its results to a place that cannot be"
+      batchCount += 1
       return 0
     }
     var offset = 0
@@ -115,6 +119,7 @@ struct ResponseReader: ~Copyable {
       offset += size
     }
     ring.advance(offset)
+    if offset > 0 || batch.violation != nil { batchCount += 1 }
     if offset > 0 { ring.publish() }
     return offset
   }

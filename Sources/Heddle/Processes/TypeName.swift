@@ -28,7 +28,8 @@ enum TypeName {
     let place: Int
     switch unsafe metadata[0] {
     case 0x200, 0x201: place = 1
-    case let kind where kind > 0x7ff: place = classDescriptorPlace
+    // A class: 0, or with Objective-C the isa pointer.
+    case let kind where kind == 0 || kind > 0x7ff: place = classDescriptorPlace
     default: return nil
     }
     guard let descriptor = unsafe UnsafeRawPointer(bitPattern: metadata[place]), unsafe heddle_in_image(descriptor, 32), unsafe isPlain(descriptor) else { return nil }

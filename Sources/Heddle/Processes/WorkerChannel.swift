@@ -41,6 +41,8 @@ final class WorkerChannel: @unchecked Sendable {
   /// What it had reported when its cost was last reckoned.
   @exclusivity(unchecked) var toldTime: UInt64 = 0
   @exclusivity(unchecked) var toldJobs: UInt64 = 0
+  /// Batches of results that were read and dealt with.
+  @exclusivity(unchecked) var landedBatches = 0
   /// A time limit may have to be watched.
   @exclusivity(unchecked) var timedFlights = 0
   /// How many jobs it holds, for those who look without the lock.
@@ -51,12 +53,15 @@ final class WorkerChannel: @unchecked Sendable {
   @exclusivity(unchecked) var outbound: OutboundMessage?
   let hasOutbound = Atomic<Bool>(false)
   let isStreaming = Atomic<Bool>(false)
+  /// It wrote nonsense: nothing more of it is read, and it is being killed.
+  let isBroken = Atomic<Bool>(false)
   /// The thread that drains answers a worker that sleeps for room.
   private let roomAnswered = Atomic<UInt64>(0)
 
   // The supervisor's own.
   var standardErrorTail = OutputTail()
-  var hasGreeted = false
+  /// The worker has closed its standard error: it would poll readable for ever.
+  var hasClosedStandardError = false
 
   struct Doom {
     var code: JobError.Code
@@ -107,14 +112,15 @@ final class WorkerChannel: @unchecked Sendable {
 
   // MARK: The response ring, without a lock
 
-  /// Whether results lie there.
+  /// Whether results lie there that may be read.
   var hasResponses: Bool {
     unsafe memory.otherWord(RegionLayout.head).pointee.load(ordering: .acquiring) != memory.ownWord(RegionLayout.tail).pointee.load(ordering: .relaxed)
+      && !isBroken.load(ordering: .relaxed)
   }
   /// The same, as a full fence: after the supervisor has said that it sleeps.
   var hasResponsesForSure: Bool {
     unsafe memory.otherWord(RegionLayout.head).pointee.load(ordering: .sequentiallyConsistent)
-      != memory.ownWord(RegionLayout.tail).pointee.load(ordering: .relaxed)
+      != memory.ownWord(RegionLayout.tail).pointee.load(ordering: .relaxed) && !isBroken.load(ordering: .relaxed)
   }
   /// Bytes of results that lie there, as the worker says.
   var responseByteCount: UInt64 {
@@ -228,15 +234,18 @@ struct OutboundMessage {
 struct OutputTail {
   private static let limit = 4096
   private var bytes: [UInt8] = []
+  /// What is kept does not begin where the output began.
+  private var isCut = false
 
   mutating func append(_ more: [UInt8]) {
+    isCut = isCut || bytes.count + more.count > Self.limit
     bytes += more.suffix(Self.limit)
     if bytes.count > 2 * Self.limit { bytes.removeFirst(bytes.count - Self.limit) }
   }
   /// As text, from the first whole line where something was cut.
   var text: String {
     var last = bytes.suffix(Self.limit)
-    if bytes.count > Self.limit, let newline = last.firstIndex(of: UInt8(ascii: "\n")) { last = last[(newline + 1)...] }
+    if isCut, let newline = last.firstIndex(of: UInt8(ascii: "\n")) { last = last[(newline + 1)...] }
     while last.last == UInt8(ascii: "\n") { last.removeLast() }
     return String(decoding: last, as: UTF8.self)
   }

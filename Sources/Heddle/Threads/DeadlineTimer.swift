@@ -50,7 +50,9 @@ final class DeadlineTimer: Sendable {
       return state.thread
     }
     parker.unpark(1)
-    thread?.join()
+    guard let thread else { return }
+    // An action may end what it belongs to; its thread cannot wait for itself.
+    if thread.isCurrent { thread.detach() } else { thread.join() }
   }
 
   private func run() {

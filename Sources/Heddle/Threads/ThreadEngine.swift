@@ -13,8 +13,10 @@ import Synchronization
   private struct State {
     var threads: [OSThread] = []
     var workers: [WorkerThread] = []
-    var running = 0
+    var ended = 0
     var isClosed = false
+    /// Nobody holds the executor: whoever ends last tidies up.
+    var isAbandoned = false
   }
   private let state = Locked(State())
   /// Ends when the pool is closed and its last thread is about to return.
@@ -53,21 +55,30 @@ import Synchronization
         }
         state.workers.append(worker)
         state.threads.append(thread)
-        state.running += 1
       }
     } catch {
-      guard !queue.threadDidNotStart() else { return }
+      let isSomebodyLeft = queue.threadDidNotStart()
+      finishIfOver()
+      guard !isSomebodyLeft else { return }
       // Nobody would ever run what waits.
       let message = "No thread could be started: \(error). Raise the limit of threads (ulimit -u, cgroup pids), or use fewer workers."
       for future in queue.takeAll() { future.fail(JobError(code: .workerNotStarted, message: message)) }
     }
   }
   private func threadWillEnd() {
-    let isLast = state.withLock { state in
-      state.running -= 1
-      return state.running == 0 && state.isClosed
+    state.withLock { $0.ended += 1 }
+    finishIfOver()
+  }
+  /// Closed, and every thread that was or will be started has ended. Once the queue is closed no more are asked for; one that was
+  /// asked for just before is counted there although it may not run yet.
+  private func finishIfOver() {
+    let (isOver, isAbandoned) = state.withLock { state in (state.isClosed && state.ended == queue.startedCount, state.isAbandoned) }
+    guard isOver else { return }
+    if isAbandoned {
+      timer.stop()
+      for thread in takeThreads() { thread.detach() }
     }
-    if isLast { finished.succeed(()) }
+    finished.succeed(())
   }
 
   /// A future for work with a time limit and retries, as `options` say.
@@ -155,19 +166,16 @@ import Synchronization
   }
   /// The executor is gone: what was submitted is finished, and the threads end by themselves.
   func abandon() {
+    state.withLock { $0.isAbandoned = true }
     close(.finishAll)
-    for thread in takeThreads() { thread.detach() }
   }
   private func close(_ mode: ShutdownMode) {
     let dropped = queue.close(dropping: mode != .finishAll)
     for future in dropped {
       future.fail(JobError.cancelledAtShutdown, cancelled: true)
     }
-    let isEmpty = state.withLock { state in
-      state.isClosed = true
-      return state.running == 0
-    }
-    if isEmpty { finished.succeed(()) }
+    state.withLock { $0.isClosed = true }
+    finishIfOver()
   }
   private func takeThreads() -> [OSThread] {
     state.withLock { state in

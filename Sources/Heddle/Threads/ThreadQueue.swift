@@ -50,7 +50,9 @@ final class ThreadQueue: Sendable {
       if state.isClosed { return .closed }
       state.queues[priority.rawValue].push(work)
       count.add(1, ordering: .relaxed)
-      if state.started < maxThreads && sleepers.load(ordering: .relaxed) == 0 && !isSearching.load(ordering: .relaxed) {
+      // A sleeper that was woken counts until it runs: what waits must not be more than those who are free to take it.
+      let free = sleepers.load(ordering: .relaxed) + (isSearching.load(ordering: .relaxed) ? 1 : 0)
+      if state.started < maxThreads && count.load(ordering: .relaxed) > free {
         state.started += 1
         return .acceptedThreadWanted
       }
@@ -66,6 +68,8 @@ final class ThreadQueue: Sendable {
       return state.started > 0
     }
   }
+  /// Threads that were wanted, less those that could not be started.
+  var startedCount: Int { state.withLock { $0.started } }
   private func wakeIfNeeded() {
     // A sleeper that is about to sleep has counted itself before it looks at the queue for the last time; the lock that the push
     // took stands between the two, so either it sees the work or we see it.
@@ -85,20 +89,27 @@ final class ThreadQueue: Sendable {
         isSearching.store(false, ordering: .sequentiallyConsistent)
         if let work = takeNow(forThread: number) {
           // While this thread searched nobody was woken: pass that on.
-          if count.load(ordering: .sequentiallyConsistent) > 0 { wakeIfNeeded() }
+          if hasMore { wakeIfNeeded() }
           return work
         }
       }
       let ticket = parker.ticket
       sleepers.add(1, ordering: .sequentiallyConsistent)
-      let work = takeNow(forThread: number)
+      var work = takeNow(forThread: number)
       let isClosed = state.withLock { $0.isClosed }
       if work == nil && !isClosed { parker.park(ticket: ticket) }
       sleepers.subtract(1, ordering: .sequentiallyConsistent)
-      if let work { return work }
+      if work == nil && !isClosed { work = takeNow(forThread: number) }
+      if let work {
+        // Wake-ups are passed on: while one searched, several came and nobody was woken for them.
+        if hasMore { wakeIfNeeded() }
+        return work
+      }
       if isClosed { return takeNow(forThread: number) }
     }
   }
+  /// Whether something waits, in the queue or in what a thread took in advance.
+  private var hasMore: Bool { count.load(ordering: .sequentiallyConsistent) > 0 || batches.contains { !$0.isEmpty } }
   /// From the thread's own batch, from the queue, or from another thread's batch.
   private func takeNow(forThread number: Int) -> ThreadWork? {
     let own = batches[number]
@@ -171,6 +182,7 @@ private final class Batch: Sendable {
   /// What lies here, for those who look without the lock.
   private let count = Atomic<Int>(0)
 
+  var isEmpty: Bool { count.load(ordering: .sequentiallyConsistent) == 0 }
   func fill(from queue: inout FIFO, _ share: Int) {
     work.withLock { work in
       for _ in 0..<share { work.push(queue.pop()) }

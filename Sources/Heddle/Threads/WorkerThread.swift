@@ -57,10 +57,16 @@ final class WorkerThread: Sendable {
   }
   /// The future whose job runs here, kept alive.
   func running() -> AnyFuture? {
-    let bits = current.load(ordering: .acquiring)
-    guard bits != 0, bits & Self.borrowedBit == 0,
-      current.compareExchange(expected: bits, desired: bits | Self.borrowedBit, ordering: .acquiringAndReleasing).exchanged
-    else { return nil }
+    var bits = current.load(ordering: .acquiring)
+    while true {
+      guard bits != 0 else { return nil }
+      // Who cancels another job may be looking too, for some instructions: passing by would lose this cancellation.
+      let bare = bits & ~Self.borrowedBit
+      let (exchanged, now) = current.compareExchange(expected: bare, desired: bare | Self.borrowedBit, ordering: .acquiringAndReleasing)
+      bits = exchanged ? bare : now
+      if exchanged { break }
+      heddle_pause()
+    }
     // SAFETY: the thread holds the future until it has cleared the word, which it cannot while the bit is set.
     let future = unsafe Unmanaged<AnyFuture>.fromOpaque(UnsafeRawPointer(bitPattern: bits)!).takeUnretainedValue()
     current.store(bits, ordering: .releasing)

@@ -10,7 +10,7 @@ public func heddleWorkerMain() -> Int32 {
   heddle_tune_worker_malloc()
   guard let memory = WorkerMemory() else { return 125 }
   heddle_start_lifeline(WorkerRecipe.socketNumber)
-  let started = try? OSThread(name: "heddle-worker") {
+  let started = try? OSThread(name: "heddle-worker", takesSignals: true) {
     let lane = Lane()
     let loop = WorkerLoop(memory: memory.memory, socket: WorkerRecipe.socketNumber)
     Task(executorPreference: lane) { await loop.run() }
