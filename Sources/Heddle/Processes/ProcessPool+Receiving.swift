@@ -51,9 +51,7 @@ extension ProcessPool {
       return nil
     }
     let job = unsafe channel.flights[position].job
-    let hasThrown = header.type == ResultKind.codableError || header.type == ResultKind.remoteError
-    if hasThrown, let extras = job.extras, extras.budget.errors > 0, !core.dropsWaiting {
-      extras.budget.errors -= 1
+    if let extras = job.extras, !core.dropsWaiting, extras.spend(forResult: header.type) {
       let again = recall(position, from: channel)
       core.state.jobsEnded(at: channel.place, count: 1)
       retry(again, extras, &core)

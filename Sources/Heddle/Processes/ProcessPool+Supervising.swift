@@ -365,6 +365,14 @@ extension JobExtras {
     default: false
     }
   }
+  /// The same for a result that is an error.
+  func spend(forResult kind: UInt32) -> Bool {
+    switch kind {
+    case ResultKind.codableError, ResultKind.remoteError: Self.take(&budget.errors)
+    case ResultKind.outOfMemory: Self.take(&budget.memory)
+    default: false
+    }
+  }
   private static func take(_ count: inout Int) -> Bool {
     guard count > 0 else { return false }
     count -= 1
