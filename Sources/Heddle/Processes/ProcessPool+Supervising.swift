@@ -98,7 +98,8 @@ extension ProcessPool {
       if core.state.mustGiveUp { giveUp(&core, &plan) }
       if core.state.isShutDown { finish(now, &core, &bells, &plan) }
       // Asked last: what was dispatched here may lie behind another job.
-      if core.state.needsTicks { plan.wakeTime = min(plan.wakeTime, lastTick + Self.tickInterval) }
+      core.wakesForTick = core.state.needsTicks
+      if core.wakesForTick { plan.wakeTime = min(plan.wakeTime, lastTick + Self.tickInterval) }
       if !core.startRequests.isEmpty || !core.violators.isEmpty { plan.wakeTime = now }
       core.sleepsUntil = plan.wakeTime
       return plan
@@ -110,6 +111,12 @@ extension ProcessPool {
   }
   private func returnDelayed(_ now: MonotonicTime, _ core: inout Core, _ plan: inout Plan) {
     guard !core.delayed.isEmpty else { return }
+    // One that was cancelled meanwhile has ended: nobody waits for its next attempt.
+    core.delayed.removeAll { delayed in
+      if unsafe delayed.job.future._withUnsafeGuaranteedRef({ $0.isOpen }) { return false }
+      unsafe delayed.job.future.release()
+      return true
+    }
     let due = core.delayed.filter { $0.time <= now }
     core.delayed.removeAll { $0.time <= now }
     core.queue.putBack(due.map(\.job))
@@ -285,12 +292,12 @@ extension ProcessPool {
   /// A worker has gone: what it had finished keeps its result, what it ran fails or runs again, what lay behind runs elsewhere.
   private func bury(_ channel: WorkerChannel, _ output: inout OutputForwarder) {
     let end = channel.process.reap()
-    let batch = BatchCache.take()
+    let batch = batches.take()
     while channel.hasResponses {
       // Another thread may be reading: it will be done in some microseconds.
-      if !drain(channel, batch) && batch.violation != nil { break }
+      if unsafe !drain(channel, batch) && batch.violation != nil { break }
     }
-    BatchCache.give(batch)
+    batches.give(batch)
     // Another thread may have read results that it has not dealt with yet: those jobs have ended, their worker did not fail them.
     while true {
       let read = channel.response.withLock { $0.batchCount }
@@ -355,6 +362,14 @@ extension JobExtras {
     case .workerDied: Self.take(&budget.crashes)
     case .timedOut: Self.take(&budget.timeouts)
     case .memoryLimitExceeded: Self.take(&budget.memory)
+    default: false
+    }
+  }
+  /// The same for a result that is an error.
+  func spend(forResult kind: UInt32) -> Bool {
+    switch kind {
+    case ResultKind.codableError, ResultKind.remoteError: Self.take(&budget.errors)
+    case ResultKind.outOfMemory: Self.take(&budget.memory)
     default: false
     }
   }

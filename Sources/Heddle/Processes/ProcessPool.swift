@@ -45,6 +45,8 @@ package final class ProcessPool: FutureSource {
     var delayed: [(time: MonotonicTime, job: QueuedJob)] = []
     /// Until when the supervisor sleeps; nil: it is awake, and will look at everything.
     var sleepsUntil: MonotonicTime?
+    /// It sleeps until the next tick at most.
+    var wakesForTick = false
     /// When what still runs is to be killed, at shutdown.
     var killTime: MonotonicTime?
     /// Shut down so that what waits does not run any more.
@@ -58,6 +60,7 @@ package final class ProcessPool: FutureSource {
   }
   let core: Locked<Core>
   let recipe: WorkerRecipe
+  let batches = BatchCache()
   let wakeUp: Doorbell
   /// Ends when the last worker has gone after shutdown.
   let finished = Future<Void>(in: nil)
@@ -164,7 +167,9 @@ package final class ProcessPool: FutureSource {
     let outcome = core.withLock { core -> Cancellation in
       guard let (channel, position) = flight(of: future, in: core) else {
         // It waits here, or has ended. Won under the lock, so that it cannot be sent meanwhile.
-        return future.beginEnding() ? .won : .tooLate
+        guard future.beginEnding() else { return .tooLate }
+        if !core.delayed.isEmpty { nudge(&core, &bells) }
+        return .won
       }
       if Claims.revoke(position, in: channel.memory) {
         unsafe end(position, of: channel, .revoked, &core).release()
