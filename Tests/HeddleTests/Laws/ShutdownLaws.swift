@@ -3,7 +3,9 @@ import HeddleSystem
 import Testing
 
 extension Core {
-  /// Law 4: shutdown returns, and leaves nothing. The leak guard counts; here the executor and its futures are still held meanwhile.
+  /// Law 4: shutdown returns, and leaves nothing.
+  ///
+  /// The leak guard counts; here the executor and its futures are still held meanwhile.
   @Suite struct ShutdownLaws {
     enum Stage: CaseIterable { case new, starting, idle, busy }
     static let modes: [ShutdownMode] = [.finishAll, .finishRunning, .kill(after: .zero), .kill(after: .milliseconds(100))]
