@@ -166,9 +166,14 @@ extension ProcessPool {
   /// Takes back from a worker what it has not started; it waits again, before all others.
   ///
   /// - Parameter isFinal: the worker gets no more; what is still being written to it is taken back too, and its rest passed over.
-  func takeBack(from channel: WorkerChannel, except spared: UInt64? = nil, isFinal: Bool = false, _ core: inout Core) {
+  func takeBack(from channel: WorkerChannel, except spared: UInt64? = nil, sparingFirst: Int = 0, isFinal: Bool = false, _ core: inout Core) {
     var jobs: [QueuedJob] = []
+    var left = sparingFirst
     for position in unsafe channel.flights.positions where unsafe position != spared && channel.flights[position].stage == .sent {
+      if left > 0 {
+        left -= 1
+        continue
+      }
       if unsafe !isFinal && channel.outboundPosition == position { continue }
       if Claims.revoke(position, in: channel.memory) { jobs.append(recall(position, from: channel)) }
     }

@@ -90,7 +90,12 @@ extension ProcessPool {
       if core.state.needsTicks {
         if now >= lastTick + Self.tickInterval {
           lastTick = now
-          for place in core.state.tick() { if let channel = core.channels[place] { takeBack(from: channel, &core) } }
+          for place in core.state.tick() {
+            guard let channel = core.channels[place] else { continue }
+            // What comes next there is not behind anything; taken back it could come after jobs that were submitted later.
+            let spared = core.state.workers[place].phase == .starting ? 0 : recipe.width
+            takeBack(from: channel, sparingFirst: spared, &core)
+          }
         }
       }
       dispatch(&core, &bells)
