@@ -91,7 +91,7 @@ extension ProcessPool {
     while idle < Self.helpLimit && !future.isDone {
       for channel in channels {
         if channel.hasResponses && isWorthDraining(channel, idle) && drain(channel, batch) { idle = 0 }
-        if channel.hasOutbound.load(ordering: .relaxed) && stream(channel) { idle = 0 }
+        if channel.hasOutbound.load(ordering: .relaxed) && stream(channel) == true { idle = 0 }
       }
       idle += 1
       heddle_pause()

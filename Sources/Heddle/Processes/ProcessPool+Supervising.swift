@@ -32,7 +32,7 @@ extension ProcessPool {
       moved = false
       for channel in channels {
         if channel.hasResponses && drain(channel, batch) { moved = true }
-        if channel.hasOutbound.load(ordering: .acquiring) && stream(channel) { moved = true }
+        if channel.hasOutbound.load(ordering: .acquiring) && stream(channel) == true { moved = true }
       }
     }
   }
@@ -209,7 +209,8 @@ extension ProcessPool {
         code: .workerDied, message: "The executor was shut down.", position: nil, since: now + (Self.leaveLimit - Self.grace))
       plan.wakeTime = min(plan.wakeTime, now + Self.leaveLimit)
       core.state.workerLeaves(channel.place)
-      if channel.room(for: Frame.headerByteCount) == true {
+      // A cancelled large job may still be being written, outside this lock.
+      if unsafe channel.outboundPosition == nil && channel.room(for: Frame.headerByteCount) == true {
         unsafe channel.request.write(FrameHeader(kind: RequestKind.stop, byteCount: 0), UnsafeRawBufferPointer(start: nil, count: 0))
         if channel.publish() { bells.add(channel) }
       } else {
@@ -247,7 +248,8 @@ extension ProcessPool {
       channel.setParked(ticket)
       if channel.hasOutbound.load(ordering: .acquiring) {
         channel.setWantsRoom(ticket)
-        hasStreamed = stream(channel) || hasStreamed
+        // Another thread that streams may have looked for room before we said that we wait for it, and leave now.
+        hasStreamed = stream(channel) != false || hasStreamed
       }
     }
     let isDue = hasStreamed || channels.contains { $0.hasResponsesForSure } || core.withLock { $0.sleepsUntil == nil }
@@ -286,6 +288,8 @@ extension ProcessPool {
 
   /// A worker has gone: what it had finished keeps its result, what it ran fails or runs again, what lay behind runs elsewhere.
   private func bury(_ channel: WorkerChannel, _ output: inout OutputForwarder) {
+    // From here on its number may be another's: nobody signals it any more.
+    core.withLock { _ in unsafe channel.isGone = true }
     let end = channel.process.reap()
     let batch = BatchCache.take()
     while channel.hasResponses {
