@@ -93,6 +93,8 @@ package struct PythonSettings: Sendable {
   /// Sends what functions print to standard error, so that standard output is free for results.
   package var printsToStandardError = false
   package var printed: (@Sendable ([UInt8]) -> Void)?
+  /// What a worker may have of memory of its own; nil: what the machine has. Unit: bytes.
+  package var memoryLimit: Int?
 
   package init(python: String? = nil) { self.python = python }
 }

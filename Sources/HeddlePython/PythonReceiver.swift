@@ -35,6 +35,9 @@ struct PythonAnswer {
     case ResultKind.notEncodable:
       let sentence = try MarshalDecoder().decode(PythonRefusal.self, from: payload).message
       throw JobError(code: .notEncodable, message: "\(target) has run, but \(sentence).", attempt: attempt)
+    case ResultKind.outOfMemory:
+      let limit = try MarshalDecoder().decode(PythonMemoryLimit.self, from: payload)
+      throw limit.error(of: target, attempt: attempt, ran: wallTime)
     default: throw JobError(code: .notDecodable, message: "The interpreter answered \(target) in a way that this version of Heddle does not know.")
     }
   }
@@ -48,6 +51,22 @@ struct PythonRefusal: Decodable {
 
   var error: PythonTargetError {
     PythonTargetError(message, reason: reason.flatMap(PythonTargetError.Reason.init(rawValue:)) ?? .importFailed, failure: failure)
+  }
+}
+
+/// A call raised `MemoryError` in a worker whose memory is limited.
+struct PythonMemoryLimit: Decodable {
+  /// Unit: bytes.
+  var limit: Int
+  var failure: PythonFailure
+
+  func error(of target: String, attempt: Int, ran: Duration) -> JobError {
+    // The last line of a traceback that says where.
+    let place = failure.traceback.split(separator: "\n").last { $0.hasPrefix("  File ") }.map { ", at\($0.dropFirst("  File".count))" } ?? ""
+    return JobError(
+      code: .memoryLimitExceeded,
+      message: "\(target) needed more memory than the \(limit / 1_000_000) MB that a worker may have\(place); "
+        + "raise the limit, or give it smaller inputs.", attempt: attempt, ran: ran)
   }
 }
 

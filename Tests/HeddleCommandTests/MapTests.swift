@@ -8,7 +8,7 @@ import Testing
 
 /// Doubles numbers; "bad" raises, "dead" dies.
 private func double(_ call: PythonValue) -> CallOutcome.Ending {
-  switch call[1]?[0] {
+  switch call[0]?[0] {
   case .string("bad"): .raised(PythonFailure(type: "ValueError", message: "no good"))
   case .string("dead"): .failed(code: "workerDied", message: "the worker died", exit: "SIGSEGV")
   case .string(let text): .value(.string(text + text))
@@ -89,10 +89,9 @@ struct MapTests {
   }
 
   @Test func `an interrupted run keeps what ended and says what did not`() throws {
-    let marshaled = try MarshalEncoder().encode("t.py:f")
     let box = Mutex<Batch?>(nil)
     let runner = HoldingRunner(window: 4) { _ in box.withLock { $0 }?.stop(.interrupted) }
-    let batch = Batch(runner: runner, target: MarshaledValue(bytes: marshaled), keepsOrder: false)
+    let batch = Batch(runner: runner, keepsOrder: false)
     box.withLock { $0 = batch }
     let reader = InputReader(arguments: (0..<100).map(String.init), format: .lines)
     batch.feed(reader) { _ in .run(replaces: false) }
@@ -106,8 +105,7 @@ struct MapTests {
     for (code, expected) in [
       (EPIPE, Batch.Stop.brokenPipe), (ENOSPC, .cannotWrite("a result could not be written: No space left on device")),
     ] {
-      let batch = Batch(
-        runner: FakeRunner(window: 1000, double), target: MarshaledValue(bytes: try MarshalEncoder().encode("t")), keepsOrder: false)
+      let batch = Batch(runner: FakeRunner(window: 1000, double), keepsOrder: false)
       batch.feed(InputReader(arguments: (0..<100).map(String.init), format: .lines)) { _ in .run(replaces: false) }
       var rows = 0
       let result = batch.run(.init(progress: ProgressLine(isShown: false, width: { 80 }, write: { _ in }))) { _, _ throws(SystemError) in
@@ -145,7 +143,7 @@ struct ResumeTests {
   private func map(_ inputs: [String], _ options: String..., fails: Set<String> = [], calls: Int? = nil) throws -> ToolRun {
     try folder.write("in", inputs.map { $0 + "\n" }.joined())
     let runner = FakeRunner { call in
-      guard case .string(let text)? = call[1]?[0] else { return .value(nil) }
+      guard case .string(let text)? = call[0]?[0] else { return .value(nil) }
       return fails.contains(text) ? .raised(PythonFailure(type: "E", message: "")) : .value(.string(text))
     }
     let run = try ToolRun(

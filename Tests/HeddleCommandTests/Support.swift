@@ -12,7 +12,7 @@ final class FakeRunner: CallRunner {
   private let isShut = Mutex(false)
   let calls = Mutex<[PythonValue]>([])
 
-  /// - Parameter body: Is given the call: a list of target, positional arguments and keyword arguments.
+  /// - Parameter body: Is given the call: a list of positional arguments and keyword arguments.
   init(window: Int = 8, _ body: @escaping @Sendable (PythonValue) -> CallOutcome.Ending) {
     self.window = window
     self.body = body
@@ -47,7 +47,7 @@ final class HoldingRunner: CallRunner {
   func submit(_ call: [UInt8], completion: @escaping @Sendable (CallOutcome) -> Void) {
     let call = try! MarshalDecoder().decode(PythonValue.self, from: call)
     let (count, isShut) = state.withLock { state in
-      if !state.isShut { state.held.append((call[1]?[0] ?? nil, completion)) }
+      if !state.isShut { state.held.append((call[0]?[0] ?? nil, completion)) }
       return (state.held.count, state.isShut)
     }
     if isShut { return completion(CallOutcome(ending: .notRun, seconds: 0, attempts: 0)) }

@@ -18,6 +18,8 @@ struct Flight {
   var frameEnd: UInt64
   /// When the parent first saw that it runs, for a job that has a time limit.
   var seenRunning: MonotonicTime?
+  /// Its time limit has passed in a worker that runs others too: it has its outcome, but its thread is free only when it returns.
+  var isAbandoned = false
 }
 
 /// The jobs of one worker, by position: a window of at most `RegionLayout.capacity` over all that it was ever sent.
@@ -62,6 +64,12 @@ struct Flight {
       unsafe slot(oldest).deinitialize(count: 1)
       oldest &+= 1
     }
+  }
+  /// Takes a job that runs out of the window, which it would hold up; its place is free as if it had ended.
+  mutating func detach(_ position: UInt64) -> Flight {
+    let flight = unsafe slot(position).pointee
+    unsafe slot(position).pointee.stage = .ended
+    return flight
   }
   /// Where the first frame lies that must stay in the ring; `head` where there is none.
   func firstFrame(or head: UInt64) -> UInt64 { unsafe oldest < next ? slot(oldest).pointee.frame : head }

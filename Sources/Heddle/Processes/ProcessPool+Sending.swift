@@ -34,22 +34,26 @@ extension ProcessPool {
     var sent = 0
     var isBlocked = false
     let held = core.state.workers[channel.place].held
-    let receivers = core.receivers
     while sent < limit && !isBlocked && !core.queue.isEmpty {
       var dropped: Unmanaged<AnyFuture>?
       var limit: Duration?
+      var isUndefined = false
       unsafe core.queue.withNext { job, bytes in
         let future = unsafe job.future._withUnsafeGuaranteedRef { $0 }
         if !future.isOpen {
           unsafe dropped = unsafe job.future
           return true
         }
+        if unsafe job.type >= channel.definedTypes {
+          isUndefined = true
+          return false
+        }
         // Behind a job that may be long goes only what fits the ring whole, so that it can be taken back.
         if let payload = job.payload, !payload.isSmall, held + sent > 0, channel.room(for: payload.ringByteCount) != true {
           isBlocked = true
           return false
         }
-        guard let written = unsafe write(job, bytes, to: channel, receivers: receivers) else {
+        guard let written = unsafe write(job, bytes, to: channel) else {
           isBlocked = true
           return false
         }
@@ -58,6 +62,7 @@ extension ProcessPool {
         isBlocked = written == .large
         return true
       }
+      if isUndefined { isBlocked = unsafe !define(core.receivers[Int(channel.definedTypes)], to: channel) }
       if let limit {
         unsafe channel.timedFlights += 1
         if let until = core.sleepsUntil, until > .now + limit { nudge(&core, &bells) }
@@ -77,15 +82,17 @@ extension ProcessPool {
   private static var tailViolation: String { "it moved the end of its requests to a place that cannot be" }
   private enum Written { case whole, large }
 
-  /// Writes one job. nil: there is no room.
-  private func write(_ job: borrowing QueuedJob, _ bytes: UnsafeRawBufferPointer, to channel: WorkerChannel, receivers: [any ResultReceiver]) -> Written? {
-    while unsafe channel.definedTypes <= Int(job.type) {
-      let definition = unsafe receivers[channel.definedTypes].definition
-      guard channel.room(for: Frame.byteCount(payload: definition.count)) == true else { return nil }
-      let header = unsafe FrameHeader(kind: RequestKind.define, byteCount: definition.count, type: UInt32(channel.definedTypes))
-      unsafe definition.withUnsafeBytes { _ = unsafe channel.request.write(header, $0) }
-      unsafe channel.definedTypes += 1
-    }
+  /// Tells a worker of the next type. false: there is no room.
+  private func define(_ receiver: any ResultReceiver, to channel: WorkerChannel) -> Bool {
+    let definition = receiver.definition
+    guard channel.room(for: Frame.byteCount(payload: definition.count)) == true else { return false }
+    let header = unsafe FrameHeader(kind: RequestKind.define, byteCount: definition.count, type: channel.definedTypes)
+    unsafe definition.withUnsafeBytes { _ = unsafe channel.request.write(header, $0) }
+    unsafe channel.definedTypes += 1
+    return true
+  }
+  /// Writes one job, whose type the worker knows. nil: there is no room.
+  private func write(_ job: borrowing QueuedJob, _ bytes: UnsafeRawBufferPointer, to channel: WorkerChannel) -> Written? {
     let position = unsafe channel.flights.next
     let flags = job.extras?.options.timeout == nil ? 0 : RequestKind.timed
     let frame: UInt64

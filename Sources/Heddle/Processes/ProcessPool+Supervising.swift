@@ -204,6 +204,11 @@ extension ProcessPool {
     }
     guard core.state.isDrained && core.delayed.isEmpty else { return }
     for channel in core.live where unsafe channel.doom == nil {
+      // A large job that was taken back is still being written: the worker passes its rest over.
+      if unsafe channel.outboundPosition != nil {
+        plan.wakeTime = min(plan.wakeTime, now + Self.tickInterval)
+        continue
+      }
       // One that hangs in its exit is killed like one that hangs in a job.
       unsafe channel.doom = WorkerChannel.Doom(
         code: .workerDied, message: "The executor was shut down.", position: nil, since: now + (Self.leaveLimit - Self.grace))
@@ -291,12 +296,12 @@ extension ProcessPool {
     // From here on its number may be another's: nobody signals it any more.
     core.withLock { _ in unsafe channel.isGone = true }
     let end = channel.process.reap()
-    let batch = BatchCache.take()
+    let batch = batches.take()
     while channel.hasResponses {
       // Another thread may be reading: it will be done in some microseconds.
-      if !drain(channel, batch) && batch.violation != nil { break }
+      if unsafe !drain(channel, batch) && batch.violation != nil { break }
     }
-    BatchCache.give(batch)
+    batches.give(batch)
     // Another thread may have read results that it has not dealt with yet: those jobs have ended, their worker did not fail them.
     while true {
       let read = channel.response.withLock { $0.batchCount }
@@ -319,7 +324,9 @@ extension ProcessPool {
       let certificate = unsafe DeathCertificate(
         end: end, doom: channel.doom, pid: channel.process.pid, standardErrorTail: channel.standardErrorTail.text)
       for position in unsafe channel.flights.positions where unsafe channel.flights[position].stage == .sent {
-        let hasStarted = Claims.isClaimed(position, in: channel.memory)
+        // The claims of a worker that wrote nonsense say nothing: the first job is what it ran, or that job would come back for ever.
+        let isSuspect = channel.isBroken.load(ordering: .relaxed) && started < recipe.width
+        let hasStarted = isSuspect || Claims.isClaimed(position, in: channel.memory)
         let job = recall(position, from: channel)
         guard hasStarted else {
           back.append(job)
@@ -359,6 +366,14 @@ extension JobExtras {
     case .workerDied: Self.take(&budget.crashes)
     case .timedOut: Self.take(&budget.timeouts)
     case .memoryLimitExceeded: Self.take(&budget.memory)
+    default: false
+    }
+  }
+  /// The same for a result that is an error.
+  func spend(forResult kind: UInt32) -> Bool {
+    switch kind {
+    case ResultKind.codableError, ResultKind.remoteError: Self.take(&budget.errors)
+    case ResultKind.outOfMemory: Self.take(&budget.memory)
     default: false
     }
   }

@@ -60,6 +60,7 @@ package final class ProcessPool: FutureSource {
   }
   let core: Locked<Core>
   let recipe: WorkerRecipe
+  let batches = BatchCache()
   let wakeUp: Doorbell
   /// Ends when the last worker has gone after shutdown.
   let finished = Future<Void>(in: nil)

@@ -11,6 +11,8 @@ final class WorkerChannel: @unchecked Sendable {
   // SAFETY: see the rooms above; `shared` and `mappings` keep `memory` mapped as long as this object lives.
 
   let place: PoolState.Place
+  /// Whether it runs several jobs at once.
+  let runsSeveral: Bool
   let process: ChildProcess
   /// Doorbell and lifeline: when this end is closed, the worker ends.
   let socket: Descriptor
@@ -25,8 +27,12 @@ final class WorkerChannel: @unchecked Sendable {
   // Guarded by the core lock.
   @exclusivity(unchecked) var request: RingWriter
   @exclusivity(unchecked) var flights = FlightTable()
+  /// Of a worker that runs several jobs at once: those that have run long and would hold up the window. Each has an owned payload.
+  @exclusivity(unchecked) var detached: [UInt64: Flight] = [:]
+  /// Since when it has run nothing that is still wanted although something waits in it.
+  @exclusivity(unchecked) var stuckSince: MonotonicTime?
   /// How many type definitions it has been sent.
-  @exclusivity(unchecked) var definedTypes = 0
+  @exclusivity(unchecked) var definedTypes: UInt32 = 0
   /// The position of a large job that is being written; nil: none.
   @exclusivity(unchecked) var outboundPosition: UInt64?
   @exclusivity(unchecked) var bell = Bell()
@@ -78,6 +84,7 @@ final class WorkerChannel: @unchecked Sendable {
   /// Makes the shared memory and starts the process. Blocks for about half a millisecond.
   init(place: PoolState.Place, recipe: WorkerRecipe) throws(SystemError) {
     self.place = place
+    runsSeveral = recipe.width > 1
     let shared = try SharedMemory(byteCount: RegionLayout.byteCount)
     let parentWords = try shared.map(offset: 0, byteCount: RegionLayout.wordsByteCount, writable: true)
     // What the worker writes is mapped read-only here, as what we write is there.
@@ -146,8 +153,48 @@ final class WorkerChannel: @unchecked Sendable {
     if unsafe !flights.isFull && request.room(keeping: first) >= byteCount { return true }
     guard unsafe request.refreshTail() else { return nil }
     unsafe flights.free(upTo: request.tail)
+    if unsafe !flights.isFull && request.room(keeping: flights.firstFrame(or: request.head)) >= byteCount { return true }
+    guard runsSeveral, detachRunning() else { return false }
     return unsafe !flights.isFull && request.room(keeping: flights.firstFrame(or: request.head)) >= byteCount
   }
+  /// Takes jobs that run out of the window of a worker that runs several at once: one of them may outlast hundreds of others.
+  /// Whether anything became free.
+  private func detachRunning() -> Bool {
+    // What the worker has passed it has also read: it copies a payload before that when it runs several.
+    for position in unsafe flights.positions where unsafe flights[position].stage == .sent {
+      guard unsafe flights[position].frameEnd <= request.tail, Claims.isClaimed(position, in: memory) else { continue }
+      var flight = unsafe flights.detach(position)
+      if flight.job.payload == nil {
+        flight.job.payload = unsafe OwnedPayload(copying: request.payload(at: flight.frame, byteCount: Int(flight.job.byteCount)))
+      }
+      flight.seenRunning = min(MonotonicTime(nanoseconds: memory.start(of: position)), .now)
+      unsafe detached[position] = flight
+    }
+    unsafe flights.free(upTo: request.tail)
+    return true
+  }
+  /// The position whose low half the worker wrote; nil: no job of it is open there.
+  func openPosition(low: UInt32) -> UInt64? {
+    if let position = unsafe flights.position(low: low) { return position }
+    return unsafe detached.isEmpty ? nil : detached.keys.first { UInt32(truncatingIfNeeded: $0) == low }
+  }
+  /// The job at a position, wherever it is kept.
+  func flight(_ position: UInt64) -> Flight { unsafe detached[position] ?? flights[position] }
+  /// Changes it.
+  func update(_ position: UInt64, _ change: (inout Flight) -> Void) {
+    if unsafe detached[position] != nil { unsafe change(&detached[position]!) } else { unsafe change(&flights[position]) }
+  }
+  /// The jobs that it was sent and that have not ended.
+  var openPositions: [UInt64] {
+    unsafe detached.keys.sorted() + flights.positions.filter { unsafe flights[$0].stage == .sent }
+  }
+  /// Whether it says that it has started this job.
+  func isStarted(_ position: UInt64) -> Bool { unsafe detached[position] != nil || Claims.isClaimed(position, in: memory) }
+  /// When it says that it started it.
+  func start(of position: UInt64) -> MonotonicTime {
+    unsafe detached[position]?.seenRunning ?? MonotonicTime(nanoseconds: memory.start(of: position))
+  }
+
   /// What the worker reported since the last call: nanoseconds and jobs. nil: nothing new.
   func takeCost() -> (nanoseconds: Double, count: Double)? {
     let jobs = unsafe memory.otherWord(RegionLayout.busy + 8).pointee.load(ordering: .acquiring)

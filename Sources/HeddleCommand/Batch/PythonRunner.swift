@@ -14,6 +14,7 @@ final class PythonRunner: CallRunner {
     python.interpreter = settings.interpreter
     python.printsToStandardError = true
     python.printed = settings.printed
+    python.memoryLimit = settings.memoryLimit
     executor = PythonExecutor(maxWorkers: settings.workers, mode: settings.placement == .threads ? .threads : .processes, settings: python)
     target = settings.target.description
     let retries = settings.retries

@@ -1,7 +1,7 @@
 """The Python side of Heddle: takes calls from a channel, runs them, sends back what they gave.
 
-Usage:  bridge.py serve CHANNEL MEMORY LIFELINE THREADS    (descriptors, and a number)
-        bridge.py check TARGET ANSWER LIFELINE             (loads a target, writes one answer to a descriptor)
+Usage:  bridge.py serve CHANNEL MEMORY LIFELINE THREADS LIMIT    (three descriptors, a number, and bytes or 0)
+        bridge.py check TARGET ANSWER LIFELINE                   (loads a target, writes one answer to a descriptor)
 
 README.md beside this file says what travels. No dependencies; Python 3.8 and later. The text must also *parse* on every older
 Python (no f-strings, no keyword-only arguments), so that one that is too old answers with a sentence and not with a SyntaxError.
@@ -25,6 +25,7 @@ RETURNED = 1
 RAISED = 3
 REFUSED = 4
 UNSENDABLE = 5
+OUT_OF_MEMORY = 6
 
 #: The marshal version that every supported Python reads and writes alike: no references, no short forms.
 FORMAT = 2
@@ -669,9 +670,10 @@ def encode(value):
 class Worker(object):
     """Runs calls one after another, from one thread or from several."""
 
-    def __init__(self, transport, threads):
+    def __init__(self, transport, threads, limit=0):
         self.transport = transport
         self.threads = threads
+        self.limit = limit
         self.functions = {}
         # A file that fails when it is loaded is not loaded again for each of ten thousand calls.
         self.refusals = {}
@@ -749,7 +751,11 @@ class Worker(object):
                 # Zero where it was the arguments that could not be read.
                 wall = wall_clock() - start if start else 0
                 value = arguments = keywords = None
-                kind, payload = RAISED, marshal.dumps(describe(error), FORMAT)
+                # What its frames hold may be what there is too much of.
+                report = describe(error)
+                error.__traceback__ = None
+                kind = OUT_OF_MEMORY if self.limit and isinstance(error, MemoryError) else RAISED
+                payload = marshal.dumps(report if kind == RAISED else {"limit": self.limit, "failure": report}, FORMAT)
             if wall < SHORT_CALL:
                 cpu = wall
             else:
@@ -784,20 +790,56 @@ def flush():
         pass
 
 
-def serve(channel, memory, lifeline, threads):
+def limit_memory(limit):
+    """Has the kernel refuse this process, and each that it starts, more than `limit` bytes of memory of its own.
+
+    Writable private memory is what counts (RLIMIT_DATA): code, files that are mapped and reserved addresses do not, as they would
+    with RLIMIT_AS, which an interpreter with NumPy exceeds before it has computed anything.
+    """
+    import resource
+
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    if hard != resource.RLIM_INFINITY:
+        limit = min(limit, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+def end_fork(transport):
+    """In a child that the function forked: it ends where it would answer or take another call, as a script would at its end."""
+
+    def answer(kind, position, payload, cpu=0, wall=0):
+        status = 0
+        if kind != RETURNED:
+            report = marshal.loads(payload)
+            status = 1
+            if report.get("type") == "SystemExit":
+                text = report["message"]
+                status = int(text) & 255 if text.isdigit() else 0 if text in ("None", "") else 1
+            elif "traceback" in report:
+                sys.stderr.write(report["traceback"])
+        flush()
+        os._exit(status)
+
+    transport.send = answer
+    transport.close()
+
+
+def serve(channel, memory, lifeline, threads, limit=0):
     """Takes calls from the shared memory, with bells on the descriptor `channel`, until it is told to stop."""
     import faulthandler
 
     faulthandler.enable()
     hold_lifeline(lifeline)
+    if limit:
+        limit_memory(limit)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)
     transport = RingTransport(channel, memory, threads)
     os.set_inheritable(channel, False)
     os.set_inheritable(lifeline, False)
     # A child that the function forks must not answer in our place, nor keep the channel open.
-    os.register_at_fork(after_in_child=transport.close)
-    Worker(transport, threads).run()
+    os.register_at_fork(after_in_child=lambda: end_fork(transport))
+    Worker(transport, threads, limit).run()
     flush()
 
 
@@ -825,6 +867,6 @@ if __name__ == "__main__":
     if sys.path[:1] == [""]:
         del sys.path[0]
     if sys.argv[1] == "serve":
-        serve(*[int(n) for n in sys.argv[2:6]])
+        serve(*[int(n) for n in sys.argv[2:7]])
     elif sys.argv[1] == "check":
         check(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

@@ -5,7 +5,7 @@ public final class MessageEncoder {
   private let current: Cell<FlatWriter>
   private let blocks = BlockTypes()
   /// Types whose containers are not used in LIFO order: a flat attempt is known to be in vain.
-  private var treeTypes: Set<ObjectIdentifier> = []
+  @exclusivity(unchecked) private var treeTypes: Set<ObjectIdentifier> = []
 
   public init() {
     current = Cell(FlatWriter(blocks: blocks))
@@ -46,7 +46,7 @@ public final class MessageEncoder {
   }
 
   private func encodeFlatOrTree<Value: Encodable>(_ value: Value) throws {
-    if treeTypes.isEmpty || !treeTypes.contains(ObjectIdentifier(Value.self)) {
+    if unsafe treeTypes.isEmpty || !treeTypes.contains(ObjectIdentifier(Value.self)) {
       writer.beginMessage()
       do {
         try writer.append(value)
@@ -60,7 +60,7 @@ public final class MessageEncoder {
     let context = TreeContext(blocks: blocks)
     let root = try context.node(for: value, codingPath: [])
     if let failure = context.failure { throw failure }
-    treeTypes.insert(ObjectIdentifier(Value.self))
+    unsafe treeTypes.insert(ObjectIdentifier(Value.self))
     dropStaleContainers()
     writer.beginMessage()
     try writer.append(root)

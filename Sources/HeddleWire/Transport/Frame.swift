@@ -68,6 +68,8 @@ public enum ResultKind {
   @inlinable public static var notDecodable: UInt32 { 4 }
   /// It ran, but its result could not be encoded: the payload is a sentence.
   @inlinable public static var notEncodable: UInt32 { 5 }
+  /// It needed more memory than its worker may have: the payload says how much that is.
+  @inlinable public static var outOfMemory: UInt32 { 6 }
 }
 
 /// The sizes of a message that is sent in parts: its main bytes, then its segments, in order.

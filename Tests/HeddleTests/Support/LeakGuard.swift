@@ -104,8 +104,7 @@ func within<R: Sendable>(
 ) async throws -> R {
   let number = Watchdog.beginWait(what)
   defer { Watchdog.endWait(number) }
-  let isOver = Atomic<Bool>(false)
-  let once = Once(isOver)
+  let once = Once()
   return try await withUnsafeThrowingContinuation { continuation in
     let timer = Task {
       try await Task.sleep(for: limit)
@@ -120,8 +119,7 @@ func within<R: Sendable>(
   }
 }
 private final class Once: Sendable {
-  private let isOver: Atomic<Bool>
-  init(_ isOver: consuming Atomic<Bool>) { self.isOver = isOver }
+  private let isOver = Atomic<Bool>(false)
   func first() -> Bool { isOver.compareExchange(expected: false, desired: true, ordering: .acquiringAndReleasing).exchanged }
 }
 
