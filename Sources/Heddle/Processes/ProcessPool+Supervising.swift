@@ -214,8 +214,7 @@ extension ProcessPool {
         code: .workerDied, message: "The executor was shut down.", position: nil, since: now + (Self.leaveLimit - Self.grace))
       plan.wakeTime = min(plan.wakeTime, now + Self.leaveLimit)
       core.state.workerLeaves(channel.place)
-      // A cancelled large job may still be being written, outside this lock.
-      if unsafe channel.outboundPosition == nil && channel.room(for: Frame.headerByteCount) == true {
+      if channel.room(for: Frame.headerByteCount) == true {
         unsafe channel.request.write(FrameHeader(kind: RequestKind.stop, byteCount: 0), UnsafeRawBufferPointer(start: nil, count: 0))
         if channel.publish() { bells.add(channel) }
       } else {
