@@ -68,8 +68,8 @@ public struct MapProgress: Sendable, Hashable {
   }
 }
 
-/// Counts a map's items. Iterators write, readers of the progress read.
-final class MapMeter: Sendable {
+/// Counts a map's items. Iterators write, readers of the progress read; `heddle map` counts its rows with one too.
+package final class MapMeter: Sendable {
   @safe private struct State {
     var submitted = 0
     var done = 0
@@ -85,21 +85,24 @@ final class MapMeter: Sendable {
   private let workers: Int
   private let state: Locked<State>
 
-  init(total: Int?, workers: Int) {
+  package init(total: Int?, workers: Int) {
     self.workers = workers
     unsafe state = Locked<State>(State(total: total))
   }
 
   func watch(_ future: AnyFuture) {
+    itemSubmitted()
+    let ended: @Sendable () -> Void = { [self, unowned future] in itemEnded(failed: future.state != .succeeded) }
+    if !future.addWaiter(ended) { ended() }
+  }
+  package func itemSubmitted() {
     let now = MonotonicTime.now
     change { state in
       state.submitted += 1
       if state.begin == nil { state.begin = now }
     }
-    let ended: @Sendable () -> Void = { [self, unowned future] in itemEnded(failed: future.state != .succeeded) }
-    if !future.addWaiter(ended) { ended() }
   }
-  private func itemEnded(failed: Bool) {
+  package func itemEnded(failed: Bool) {
     let now = MonotonicTime.now
     change { state in
       state.done += 1
@@ -109,6 +112,7 @@ final class MapMeter: Sendable {
   }
   /// The source is read to its end: now the total is known.
   func setTotal() { change { $0.total = $0.submitted } }
+  package func setTotal(_ total: Int?) { change { $0.total = total } }
   func end() { change { $0.isFinished = true } }
 
   private func change(_ body: (inout State) -> Void) {
@@ -120,8 +124,15 @@ final class MapMeter: Sendable {
     }
     for unsafe reader in unsafe readers { unsafe reader.resume() }
   }
-  /// Returns once something has changed since.
+  /// Returns once something has changed since, or the task is cancelled.
   nonisolated(nonsending) func change(after seen: Int) async {
+    await withTaskCancellationHandler {
+      await nextChange(after: seen)
+    } onCancel: {
+      change { _ in }
+    }
+  }
+  private nonisolated(nonsending) func nextChange(after seen: Int) async {
     unsafe await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
       let isDue = state.withLock { state in
         if state.change != seen || state.isFinished { return true }
@@ -131,7 +142,7 @@ final class MapMeter: Sendable {
       if isDue { unsafe continuation.resume() }
     }
   }
-  func snapshot() -> (MapProgress, change: Int) {
+  package func snapshot() -> (MapProgress, change: Int) {
     let now = MonotonicTime.now
     return state.withLock { state in
       let flying = state.submitted - state.done
