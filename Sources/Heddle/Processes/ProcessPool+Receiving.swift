@@ -74,15 +74,20 @@ extension ProcessPool {
 
   /// One that waits drains the rings itself: a result then costs no wake-up. Returns after some microseconds at most.
   package func help(_ future: AnyFuture) {
-    let channels = core.withLock { $0.live }
+    // Borrowed: a reference taken and given back at each look would cost more than the look. `channels` keeps them alive.
+    let (channels, borrowed) = unsafe core.withLock { unsafe ($0.live, $0.borrowed) }
     if channels.isEmpty { return }
     let batch = batches.take()
     defer { batches.give(batch) }
+    defer { withExtendedLifetime(channels) {} }
     var idle = 0
     while idle < Self.helpLimit && !future.isDone {
-      for channel in channels {
-        if channel.hasResponses && isWorthDraining(channel, idle) && drain(channel, batch) { idle = 0 }
-        if channel.hasOutbound.load(ordering: .relaxed) && stream(channel) == true { idle = 0 }
+      for unsafe channel in unsafe borrowed {
+        let hasMoved = unsafe channel._withUnsafeGuaranteedRef { channel in
+          channel.hasResponses && isWorthDraining(channel, idle) && drain(channel, batch)
+            || channel.hasOutbound.load(ordering: .relaxed) && stream(channel) == true
+        }
+        if hasMoved { idle = 0 }
       }
       idle += 1
       heddle_pause()
