@@ -4,7 +4,8 @@ import HeddleSystem
 ///
 /// ```swift
 /// let thumbnails = pool.map(jobs)
-/// Task { for await p in thumbnails.progress { print(p.done, p.failed, p.remaining ?? "?") } }
+/// let progress = thumbnails.progress
+/// Task { for await p in progress { print(p.done, p.failed, p.remaining ?? "?") } }
 /// for try await thumbnail in thumbnails { … }
 /// ```
 public struct MapProgress: Sendable, Hashable {

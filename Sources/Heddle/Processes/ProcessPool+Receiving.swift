@@ -85,7 +85,7 @@ extension ProcessPool {
       for unsafe channel in unsafe borrowed {
         let hasMoved = unsafe channel._withUnsafeGuaranteedRef { channel in
           channel.hasResponses && isWorthDraining(channel, idle) && drain(channel, batch)
-            || channel.hasOutbound.load(ordering: .relaxed) && stream(channel)
+            || channel.hasOutbound.load(ordering: .relaxed) && stream(channel) == true
         }
         if hasMoved { idle = 0 }
       }

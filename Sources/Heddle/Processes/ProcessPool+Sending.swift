@@ -120,9 +120,9 @@ extension ProcessPool {
   }
 
   /// Writes on at a large job, as far as there is room. Outside the core lock: while `hasOutbound` says so nobody else writes that
-  /// ring. Returns whether anything moved.
-  func stream(_ channel: WorkerChannel) -> Bool {
-    guard channel.isStreaming.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged else { return false }
+  /// ring. Returns whether anything moved; nil: another thread is at it, so whether there is room was not looked at.
+  func stream(_ channel: WorkerChannel) -> Bool? {
+    guard channel.isStreaming.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged else { return nil }
     var hasMoved = false
     while channel.hasOutbound.load(ordering: .acquiring) {
       guard unsafe channel.request.refreshTail() else {
@@ -207,6 +207,7 @@ extension ProcessPool {
   func stop(
     _ channel: WorkerChannel, for position: UInt64, _ code: JobError.Code, _ message: String, _ core: inout Core, _ bells: inout Bells
   ) -> Bool {
+    if unsafe channel.isGone { return false }
     guard unsafe channel.doom == nil else { return unsafe channel.doom?.position == position }
     takeBack(from: channel, except: position, isFinal: true, &core)
     for other in unsafe channel.flights.positions where unsafe other > position && channel.flights[other].stage == .sent {

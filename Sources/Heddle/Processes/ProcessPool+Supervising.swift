@@ -32,7 +32,7 @@ extension ProcessPool {
       moved = false
       for channel in channels {
         if channel.hasResponses && drain(channel, batch) { moved = true }
-        if channel.hasOutbound.load(ordering: .acquiring) && stream(channel) { moved = true }
+        if channel.hasOutbound.load(ordering: .acquiring) && stream(channel) == true { moved = true }
       }
     }
   }
@@ -257,7 +257,8 @@ extension ProcessPool {
       channel.setParked(ticket)
       if channel.hasOutbound.load(ordering: .acquiring) {
         channel.setWantsRoom(ticket)
-        hasStreamed = stream(channel) || hasStreamed
+        // Another thread that streams may have looked for room before we said that we wait for it, and leave now.
+        hasStreamed = stream(channel) != false || hasStreamed
       }
     }
     let isDue = hasStreamed || channels.contains { $0.hasResponsesForSure } || core.withLock { $0.sleepsUntil == nil }
@@ -296,6 +297,8 @@ extension ProcessPool {
 
   /// A worker has gone: what it had finished keeps its result, what it ran fails or runs again, what lay behind runs elsewhere.
   private func bury(_ channel: WorkerChannel, _ output: inout OutputForwarder) {
+    // From here on its number may be another's: nobody signals it any more.
+    core.withLock { _ in unsafe channel.isGone = true }
     let end = channel.process.reap()
     let batch = batches.take()
     while channel.hasResponses {

@@ -38,6 +38,8 @@ final class WorkerChannel: @unchecked Sendable {
   @exclusivity(unchecked) var bell = Bell()
   /// Why it is being stopped, and the one job that this is about.
   @exclusivity(unchecked) var doom: Doom?
+  /// Its process has ended and is being buried.
+  @exclusivity(unchecked) var isGone = false
   /// What it had reported when its cost was last reckoned.
   @exclusivity(unchecked) var toldTime: UInt64 = 0
   @exclusivity(unchecked) var toldJobs: UInt64 = 0
