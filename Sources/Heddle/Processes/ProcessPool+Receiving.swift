@@ -53,11 +53,17 @@ extension ProcessPool {
   }
   /// Takes a job off its worker's hands. nil: it runs again, or nobody waits for it.
   private func land(_ result: RawResult, from channel: WorkerChannel, _ batch: ResultBatch, _ core: inout Core) -> Arrival? {
-    guard let position = unsafe channel.flights.position(low: result.header.position) else {
+    guard let position = channel.openPosition(low: result.header.position) else {
       batch.violation = batch.violation ?? "it answered a job that it does not have"
       return nil
     }
-    let job = unsafe channel.flights[position].job
+    let flight = channel.flight(position)
+    let job = unsafe flight.job
+    if flight.isAbandoned {
+      // It had its outcome when its time was over; now its thread is free.
+      unsafe end(position, of: channel, .ended, &core).release()
+      return nil
+    }
     if let extras = job.extras, !core.dropsWaiting, extras.spend(forResult: result.header.type) {
       let again = recall(position, from: channel)
       core.state.jobsEnded(at: channel.place, count: 1)
