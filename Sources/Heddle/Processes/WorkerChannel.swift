@@ -184,6 +184,10 @@ final class WorkerChannel: @unchecked Sendable {
   func update(_ position: UInt64, _ change: (inout Flight) -> Void) {
     if unsafe detached[position] != nil { unsafe change(&detached[position]!) } else { unsafe change(&flights[position]) }
   }
+  /// A job has ended, or was taken back.
+  func conclude(_ position: UInt64, _ stage: Flight.Stage) {
+    if unsafe detached.isEmpty || detached.removeValue(forKey: position) == nil { unsafe flights[position].stage = stage }
+  }
   /// The jobs that it was sent and that have not ended.
   var openPositions: [UInt64] {
     unsafe detached.keys.sorted() + flights.positions.filter { unsafe flights[$0].stage == .sent }
