@@ -179,7 +179,10 @@ final class WorkerChannel: @unchecked Sendable {
     return unsafe detached.isEmpty ? nil : detached.keys.first { UInt32(truncatingIfNeeded: $0) == low }
   }
   /// The job at a position, wherever it is kept.
-  func flight(_ position: UInt64) -> Flight { unsafe detached[position] ?? flights[position] }
+  func flight(_ position: UInt64) -> Flight {
+    // Hardly ever is one kept apart, and even an empty dictionary hashes its key.
+    unsafe detached.isEmpty ? flights[position] : detached[position] ?? flights[position]
+  }
   /// Changes it.
   func update(_ position: UInt64, _ change: (inout Flight) -> Void) {
     if unsafe detached[position] != nil { unsafe change(&detached[position]!) } else { unsafe change(&flights[position]) }
