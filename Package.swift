@@ -29,9 +29,11 @@ let package = Package(
     .target(name: "HeddleSystem", dependencies: ["CHeddle"], swiftSettings: strict),
     // Layer 1: bytes that another process wrote or will read.
     .target(
-      name: "HeddleWire", dependencies: ["CHeddle"], exclude: ["Codec/README.md"], swiftSettings: strict),
+      name: "HeddleWire", dependencies: ["CHeddle"], exclude: ["Codec/README.md", "Transport/README.md"], swiftSettings: strict),
     // Layer 2: what a user imports.
-    .target(name: "Heddle", dependencies: ["HeddleSystem", "HeddleWire", "CHeddle"], swiftSettings: strict),
+    .target(
+      name: "Heddle", dependencies: ["HeddleSystem", "HeddleWire", "CHeddle"], exclude: ["Processes/README.md", "Threads/README.md"],
+      swiftSettings: strict),
     // Layer 3: Python interpreters as workers.
     .target(
       name: "HeddlePython", dependencies: ["Heddle", "HeddleSystem", "HeddleWire"],

@@ -46,11 +46,17 @@ extension ProcessPool {
   private func land(
     _ header: FrameHeader, _ result: Int, from channel: WorkerChannel, _ batch: ResultBatch, _ core: inout Core
   ) -> ResultBatch.Arrival? {
-    guard let position = unsafe channel.flights.position(low: header.position) else {
+    guard let position = channel.openPosition(low: header.position) else {
       unsafe batch.violation = unsafe batch.violation ?? "it answered a job that it does not have"
       return nil
     }
-    let job = unsafe channel.flights[position].job
+    let flight = channel.flight(position)
+    let job = flight.job
+    if flight.isAbandoned {
+      // It had its outcome when its time was over; now its thread is free.
+      unsafe end(position, of: channel, .ended, &core).release()
+      return nil
+    }
     if let extras = job.extras, !core.dropsWaiting, extras.spend(forResult: header.type) {
       let again = recall(position, from: channel)
       core.state.jobsEnded(at: channel.place, count: 1)
@@ -74,15 +80,20 @@ extension ProcessPool {
 
   /// One that waits drains the rings itself: a result then costs no wake-up. Returns after some microseconds at most.
   package func help(_ future: AnyFuture) {
-    let channels = core.withLock { $0.live }
+    // Borrowed: a reference taken and given back at each look would cost more than the look. `channels` keeps them alive.
+    let (channels, borrowed) = unsafe core.withLock { unsafe ($0.live, $0.borrowed) }
     if channels.isEmpty { return }
     let batch = batches.take()
     defer { batches.give(batch) }
+    defer { withExtendedLifetime(channels) {} }
     var idle = 0
     while idle < Self.helpLimit && !future.isDone {
-      for channel in channels {
-        if channel.hasResponses && isWorthDraining(channel, idle) && drain(channel, batch) { idle = 0 }
-        if channel.hasOutbound.load(ordering: .relaxed) && stream(channel) { idle = 0 }
+      for unsafe channel in unsafe borrowed {
+        let hasMoved = unsafe channel._withUnsafeGuaranteedRef { channel in
+          channel.hasResponses && isWorthDraining(channel, idle) && drain(channel, batch)
+            || channel.hasOutbound.load(ordering: .relaxed) && stream(channel) == true
+        }
+        if hasMoved { idle = 0 }
       }
       idle += 1
       heddle_pause()

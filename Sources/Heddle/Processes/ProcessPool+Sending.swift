@@ -120,9 +120,9 @@ extension ProcessPool {
   }
 
   /// Writes on at a large job, as far as there is room. Outside the core lock: while `hasOutbound` says so nobody else writes that
-  /// ring. Returns whether anything moved.
-  func stream(_ channel: WorkerChannel) -> Bool {
-    guard channel.isStreaming.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged else { return false }
+  /// ring. Returns whether anything moved; nil: another thread is at it, so whether there is room was not looked at.
+  func stream(_ channel: WorkerChannel) -> Bool? {
+    guard channel.isStreaming.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged else { return nil }
     var hasMoved = false
     while channel.hasOutbound.load(ordering: .acquiring) {
       guard unsafe channel.request.refreshTail() else {
@@ -184,19 +184,25 @@ extension ProcessPool {
   }
   /// A job that lies in a ring, with its payload copied out of it where nobody else holds it. Its flight is over.
   func recall(_ position: UInt64, from channel: WorkerChannel) -> QueuedJob {
-    var job = unsafe channel.flights[position].job
-    if job.payload == nil {
-      job.payload = unsafe OwnedPayload(copying: channel.request.payload(at: channel.flights[position].frame, byteCount: Int(job.byteCount)))
-    }
+    let job = copy(position, of: channel)
     if job.extras?.options.timeout != nil { unsafe channel.timedFlights -= 1 }
-    unsafe channel.flights[position].stage = .revoked
+    channel.conclude(position, .revoked)
+    return job
+  }
+  /// A job that a worker has, with its payload in a place of its own.
+  func copy(_ position: UInt64, of channel: WorkerChannel) -> QueuedJob {
+    let flight = channel.flight(position)
+    var job = flight.job
+    if job.payload == nil {
+      job.payload = unsafe OwnedPayload(copying: channel.request.payload(at: flight.frame, byteCount: Int(job.byteCount)))
+    }
     return job
   }
   /// A job of a worker is over for the pool: it has an outcome elsewhere. Returns the pool's reference to its future.
   func end(_ position: UInt64, of channel: WorkerChannel, _ stage: Flight.Stage, _ core: inout Core) -> Unmanaged<AnyFuture> {
-    let job = unsafe channel.flights[position].job
+    let job = channel.flight(position).job
     if job.extras?.options.timeout != nil { unsafe channel.timedFlights -= 1 }
-    unsafe channel.flights[position].stage = stage
+    channel.conclude(position, stage)
     core.state.jobsEnded(at: channel.place, count: 1)
     channel.held.store(core.state.workers[channel.place].held, ordering: .relaxed)
     return unsafe job.future
@@ -207,6 +213,7 @@ extension ProcessPool {
   func stop(
     _ channel: WorkerChannel, for position: UInt64, _ code: JobError.Code, _ message: String, _ core: inout Core, _ bells: inout Bells
   ) -> Bool {
+    if unsafe channel.isGone { return false }
     guard unsafe channel.doom == nil else { return unsafe channel.doom?.position == position }
     takeBack(from: channel, except: position, isFinal: true, &core)
     for other in unsafe channel.flights.positions where unsafe other > position && channel.flights[other].stage == .sent {

@@ -28,13 +28,15 @@ package protocol ResultReceiver: AnyObject, Sendable {
 /// and what comes in; the other parts are in `ProcessPool+….swift`.
 package final class ProcessPool: FutureSource {
   /// All that the core lock guards, with the fields of `WorkerChannel` that say so.
-  struct Core: ~Copyable {
+  @safe struct Core: ~Copyable {
     var state: PoolState
     var queue = JobQueue()
     /// One a place; nil where there is no process.
     var channels: [WorkerChannel?]
     /// The channels, for those who look at all of them. Made anew when one comes or goes.
-    var live: [WorkerChannel] = []
+    var live: [WorkerChannel] = [] { didSet { unsafe borrowed = unsafe live.map { unsafe Unmanaged.passUnretained($0) } } }
+    /// The same, for those who hold `live` and look at it in a loop.
+    private(set) var borrowed: [Unmanaged<WorkerChannel>] = unsafe []
     var typeNumbers: [ObjectIdentifier: UInt32] = [:]
     var receivers: [any ResultReceiver] = []
     var lastType: ObjectIdentifier?
@@ -71,7 +73,7 @@ package final class ProcessPool: FutureSource {
   /// - Throws: `SystemError` where not even the supervisor's thread or descriptor can be had.
   package init(recipe: WorkerRecipe, maxWorkers: Int) throws {
     self.recipe = recipe
-    core = Locked(
+    core = unsafe Locked(
       Core(
         state: PoolState(maxWorkers: maxWorkers, width: recipe.width, capacity: RegionLayout.capacity),
         channels: Array(repeating: nil, count: maxWorkers)))
@@ -148,15 +150,15 @@ package final class ProcessPool: FutureSource {
   package func isRunning(_ future: AnyFuture) -> Bool {
     core.withLock { core in
       guard let (channel, position) = flight(of: future, in: core) else { return false }
-      return Claims.isClaimed(position, in: channel.memory)
+      return channel.isStarted(position)
     }
   }
   /// Where the job of a future lies, if in a worker's ring. Under the core lock.
   func flight(of future: AnyFuture, in core: borrowing Core) -> (WorkerChannel, UInt64)? {
     let wanted = unsafe Unmanaged.passUnretained(future).toOpaque()
     for channel in core.live {
-      for position in unsafe channel.flights.positions where unsafe channel.flights[position].stage == .sent {
-        if unsafe channel.flights[position].job.future.toOpaque() == wanted { return (channel, position) }
+      for position in channel.openPositions where !channel.flight(position).isAbandoned {
+        if unsafe channel.flight(position).job.future.toOpaque() == wanted { return (channel, position) }
       }
     }
     return nil
@@ -171,7 +173,7 @@ package final class ProcessPool: FutureSource {
         if !core.delayed.isEmpty { nudge(&core, &bells) }
         return .won
       }
-      if Claims.revoke(position, in: channel.memory) {
+      if unsafe channel.detached[position] == nil, Claims.revoke(position, in: channel.memory) {
         unsafe end(position, of: channel, .revoked, &core).release()
         dispatch(&core, &bells)
         return future.beginEnding() ? .won : .tooLate

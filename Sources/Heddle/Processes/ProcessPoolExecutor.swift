@@ -52,7 +52,7 @@ public final class ProcessPoolExecutor: JobExecutor, Sendable {
         future.fail(JobError.jobNotEncodable(J.self, error))
         return
       }
-      unsafe pool.submit(future, bytes: encoder.bytes, segments: encoder.segments, type: ObjectIdentifier(J.self), options: options) {
+      unsafe pool.submit(future, bytes: encoder.bytes, segments: encoder.hasSegments ? encoder.segments : [], type: ObjectIdentifier(J.self), options: options) {
         try SwiftReceiver<J>()
       }
     }

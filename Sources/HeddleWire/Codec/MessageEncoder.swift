@@ -21,6 +21,9 @@ public final class MessageEncoder {
   /// The blocks of 64 KiB and more, kept by reference, in order of their numbers; valid until the next `encode` or `reset`.
   public var segments: [Segment] { writer.segments }
 
+  /// Whether there are segments, without a look at them.
+  public var hasSegments: Bool { !writer.segments.isEmpty }
+
   /// Replaces the content by `value`.
   ///
   /// `encode(to:)` of the value may run twice; see README.md, "Flat and tree".
@@ -46,6 +49,7 @@ public final class MessageEncoder {
   }
 
   private func encodeFlatOrTree<Value: Encodable>(_ value: Value) throws {
+    let writer = self.writer
     if unsafe treeTypes.isEmpty || !treeTypes.contains(ObjectIdentifier(Value.self)) {
       writer.beginMessage()
       do {
@@ -62,10 +66,11 @@ public final class MessageEncoder {
     if let failure = context.failure { throw failure }
     unsafe treeTypes.insert(ObjectIdentifier(Value.self))
     dropStaleContainers()
-    writer.beginMessage()
-    try writer.append(root)
-    if let failure = writer.failure { throw failure }
-    writer.endMessage()
+    let fresh = self.writer
+    fresh.beginMessage()
+    try fresh.append(root)
+    if let failure = fresh.failure { throw failure }
+    fresh.endMessage()
   }
 
   /// Gives the writer away when a container of the value is still held by somebody: a later write to it must not reach a later message.
