@@ -79,6 +79,8 @@ package final class MapMeter: Sendable {
     var begin: MonotonicTime?
     var rate = RateEstimate()
     var isFinished = false
+    /// All items were yielded; a future is done some instructions before it is counted here.
+    var isExhausted = false
     /// Counts every change, so that a reader can wait for the next.
     var change = 0
     var readers: [UnsafeContinuation<Void, Never>] = unsafe []
@@ -108,13 +110,22 @@ package final class MapMeter: Sendable {
     change { state in
       state.done += 1
       if failed { state.failed += 1 }
+      if state.isExhausted && state.done == state.submitted { state.isFinished = true }
       if let begin = state.begin { state.rate.itemEnded(at: (now - begin).seconds) }
     }
   }
   /// The source is read to its end: now the total is known.
   func setTotal() { change { $0.total = $0.submitted } }
   package func setTotal(_ total: Int?) { change { $0.total = total } }
+  /// The iteration was left early.
   func end() { change { $0.isFinished = true } }
+  /// All items were yielded: over once the last is counted.
+  func exhaust() {
+    change { state in
+      state.isExhausted = true
+      if state.done == state.submitted { state.isFinished = true }
+    }
+  }
 
   private func change(_ body: (inout State) -> Void) {
     let readers = unsafe state.withLock { state in

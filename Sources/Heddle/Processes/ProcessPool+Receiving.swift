@@ -46,11 +46,17 @@ extension ProcessPool {
   private func land(
     _ header: FrameHeader, _ result: Int, from channel: WorkerChannel, _ batch: ResultBatch, _ core: inout Core
   ) -> ResultBatch.Arrival? {
-    guard let position = unsafe channel.flights.position(low: header.position) else {
+    guard let position = channel.openPosition(low: header.position) else {
       unsafe batch.violation = unsafe batch.violation ?? "it answered a job that it does not have"
       return nil
     }
-    let job = unsafe channel.flights[position].job
+    let flight = channel.flight(position)
+    let job = flight.job
+    if flight.isAbandoned {
+      // It had its outcome when its time was over; now its thread is free.
+      unsafe end(position, of: channel, .ended, &core).release()
+      return nil
+    }
     if let extras = job.extras, !core.dropsWaiting, extras.spend(forResult: header.type) {
       let again = recall(position, from: channel)
       core.state.jobsEnded(at: channel.place, count: 1)

@@ -166,9 +166,14 @@ extension ProcessPool {
   /// Takes back from a worker what it has not started; it waits again, before all others.
   ///
   /// - Parameter isFinal: the worker gets no more; what is still being written to it is taken back too, and its rest passed over.
-  func takeBack(from channel: WorkerChannel, except spared: UInt64? = nil, isFinal: Bool = false, _ core: inout Core) {
+  func takeBack(from channel: WorkerChannel, except spared: UInt64? = nil, sparingFirst: Int = 0, isFinal: Bool = false, _ core: inout Core) {
     var jobs: [QueuedJob] = []
+    var left = sparingFirst
     for position in unsafe channel.flights.positions where unsafe position != spared && channel.flights[position].stage == .sent {
+      if left > 0 {
+        left -= 1
+        continue
+      }
       if unsafe !isFinal && channel.outboundPosition == position { continue }
       if Claims.revoke(position, in: channel.memory) { jobs.append(recall(position, from: channel)) }
     }
@@ -179,19 +184,25 @@ extension ProcessPool {
   }
   /// A job that lies in a ring, with its payload copied out of it where nobody else holds it. Its flight is over.
   func recall(_ position: UInt64, from channel: WorkerChannel) -> QueuedJob {
-    var job = unsafe channel.flights[position].job
-    if job.payload == nil {
-      job.payload = unsafe OwnedPayload(copying: channel.request.payload(at: channel.flights[position].frame, byteCount: Int(job.byteCount)))
-    }
+    let job = copy(position, of: channel)
     if job.extras?.options.timeout != nil { unsafe channel.timedFlights -= 1 }
-    unsafe channel.flights[position].stage = .revoked
+    channel.conclude(position, .revoked)
+    return job
+  }
+  /// A job that a worker has, with its payload in a place of its own.
+  func copy(_ position: UInt64, of channel: WorkerChannel) -> QueuedJob {
+    let flight = channel.flight(position)
+    var job = flight.job
+    if job.payload == nil {
+      job.payload = unsafe OwnedPayload(copying: channel.request.payload(at: flight.frame, byteCount: Int(job.byteCount)))
+    }
     return job
   }
   /// A job of a worker is over for the pool: it has an outcome elsewhere. Returns the pool's reference to its future.
   func end(_ position: UInt64, of channel: WorkerChannel, _ stage: Flight.Stage, _ core: inout Core) -> Unmanaged<AnyFuture> {
-    let job = unsafe channel.flights[position].job
+    let job = channel.flight(position).job
     if job.extras?.options.timeout != nil { unsafe channel.timedFlights -= 1 }
-    unsafe channel.flights[position].stage = stage
+    channel.conclude(position, stage)
     core.state.jobsEnded(at: channel.place, count: 1)
     channel.held.store(core.state.workers[channel.place].held, ordering: .relaxed)
     return unsafe job.future

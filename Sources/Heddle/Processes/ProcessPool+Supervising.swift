@@ -90,7 +90,12 @@ extension ProcessPool {
       if core.state.needsTicks {
         if now >= lastTick + Self.tickInterval {
           lastTick = now
-          for place in core.state.tick() { if let channel = core.channels[place] { takeBack(from: channel, &core) } }
+          for place in core.state.tick() {
+            guard let channel = core.channels[place] else { continue }
+            // What comes next there is not behind anything; taken back it could come after jobs that were submitted later.
+            let spared = core.state.workers[place].phase == .starting ? 0 : recipe.width
+            takeBack(from: channel, sparingFirst: spared, &core)
+          }
         }
       }
       dispatch(&core, &bells)
@@ -135,17 +140,18 @@ extension ProcessPool {
         }
         continue
       }
-      guard unsafe channel.timedFlights > 0 else { continue }
-      for position in unsafe channel.flights.positions where unsafe channel.flights[position].stage == .sent {
-        guard let extras = unsafe channel.flights[position].job.extras, let limit = extras.options.timeout else { continue }
-        guard Claims.isClaimed(position, in: channel.memory) else {
+      if channel.runsSeveral { stopIfStuck(channel, now, &core, &plan) }
+      guard unsafe channel.timedFlights > 0 && channel.doom == nil else { continue }
+      for position in channel.openPositions {
+        guard let extras = channel.flight(position).job.extras, let limit = extras.options.timeout else { continue }
+        guard channel.isStarted(position) else {
           // It has not started, so it cannot be over before this.
           plan.wakeTime = min(plan.wakeTime, now + limit)
           continue
         }
-        let seen = unsafe channel.flights[position].seenRunning ?? now
-        unsafe channel.flights[position].seenRunning = seen
-        let end = min(MonotonicTime(nanoseconds: channel.memory.start(of: position)), seen) + limit
+        let seen = channel.flight(position).seenRunning ?? now
+        channel.update(position) { $0.seenRunning = seen }
+        let end = min(channel.start(of: position), seen) + limit
         if now < end {
           plan.wakeTime = min(plan.wakeTime, end)
         } else {
@@ -154,6 +160,37 @@ extension ProcessPool {
         }
       }
     }
+  }
+  /// Stops a worker of several threads that nobody needs as it is: all that it runs has run out of time, and it either has no thread
+  /// left, or does not start what waits (one of those calls keeps the GIL), or is all that keeps the pool from its end.
+  private func stopIfStuck(_ channel: WorkerChannel, _ now: MonotonicTime, _ core: inout Core, _ plan: inout Plan) {
+    let open = channel.openPositions
+    let started = open.filter(channel.isStarted)
+    guard !started.isEmpty, started.allSatisfy({ channel.flight($0).isAbandoned }) else {
+      unsafe channel.stuckSince = nil
+      return
+    }
+    let isLast = core.state.isShutDown && core.state.waiting == 0 && core.delayed.isEmpty && open.count == started.count
+    if started.count < recipe.width && !isLast {
+      guard open.count > started.count else {
+        unsafe channel.stuckSince = nil
+        return
+      }
+      let since = unsafe channel.stuckSince ?? now
+      unsafe channel.stuckSince = since
+      guard now >= since + Self.grace else {
+        plan.wakeTime = min(plan.wakeTime, since + Self.grace)
+        return
+      }
+    }
+    takeBack(from: channel, &core)
+    // What was claimed meanwhile proves that it was not stuck.
+    guard channel.openPositions.allSatisfy({ channel.flight($0).isAbandoned }) else { return }
+    let message = "The worker was stopped because all that it ran had run out of time."
+    unsafe channel.doom = WorkerChannel.Doom(code: .timedOut, message: message, position: nil, since: now)
+    core.state.workerLeaves(channel.place)
+    channel.process.terminateGroup()
+    plan.wakeTime = now
   }
   private func timeOut(
     _ position: UInt64, of channel: WorkerChannel, _ extras: JobExtras, _ limit: Duration, _ core: inout Core, _ bells: inout Bells,
@@ -165,16 +202,25 @@ extension ProcessPool {
     error.ran = limit
     if recipe.width > 1 {
       // The others that run in that process must not die for it: the future ends, its place is free when the job returns.
-      let future = unsafe channel.flights[position].job.future.takeUnretainedValue()
-      unsafe channel.flights[position].job.extras = nil
+      let job = copy(position, of: channel)
+      channel.update(position) {
+        $0.isAbandoned = true
+        $0.job.extras = nil
+      }
       unsafe channel.timedFlights -= 1
-      plan.failures.append { future.fail(error) }
+      if !core.dropsWaiting, unsafe job.future._withUnsafeGuaranteedRef({ $0.isOpen }), extras.spend(for: .timedOut) {
+        _ = unsafe job.future.retain()
+        retry(job, extras, &core)
+      } else {
+        let future = unsafe job.future.takeUnretainedValue()
+        plan.failures.append { future.fail(error) }
+      }
       plan.wakeTime = .now
       return
     }
     guard stop(channel, for: position, .timedOut, error.message, &core, &bells) else { return }
     if extras.budget.timeouts > 0 { return }  // the burial lets it run again
-    let future = unsafe channel.flights[position].job.future.takeUnretainedValue()
+    let future = unsafe channel.flight(position).job.future.takeUnretainedValue()
     plan.failures.append { future.fail(error) }
   }
   /// No worker can be started: what waits fails, and the next job tries again.
@@ -284,7 +330,7 @@ extension ProcessPool {
   /// How long a job that has started has run; nil where its worker does not say.
   private func runTime(of position: UInt64, _ job: QueuedJob, in channel: WorkerChannel) -> Duration? {
     guard recipe.tellsStarts || job.extras?.options.timeout != nil else { return nil }
-    let start = MonotonicTime(nanoseconds: channel.memory.start(of: position))
+    let start = channel.start(of: position)
     return start <= .now ? .now - start : nil
   }
 
@@ -322,17 +368,24 @@ extension ProcessPool {
       var started = 0
       let certificate = unsafe DeathCertificate(
         end: end, doom: channel.doom, pid: channel.process.pid, standardErrorTail: channel.standardErrorTail.text)
-      for position in unsafe channel.flights.positions where unsafe channel.flights[position].stage == .sent {
+      for position in channel.openPositions {
         // The claims of a worker that wrote nonsense say nothing: the first job is what it ran, or that job would come back for ever.
         let isSuspect = channel.isBroken.load(ordering: .relaxed) && started < recipe.width
-        let hasStarted = isSuspect || Claims.isClaimed(position, in: channel.memory)
+        let hasStarted = isSuspect || channel.isStarted(position)
+        let isAbandoned = channel.flight(position).isAbandoned
+        let ran = runTime(of: position, channel.flight(position).job, in: channel)
         let job = recall(position, from: channel)
         guard hasStarted else {
           back.append(job)
           continue
         }
         started += 1
-        let error = certificate.error(attempt: job.extras?.attempt ?? 1, ran: runTime(of: position, job, in: channel))
+        if isAbandoned {
+          // It had its outcome, or runs again.
+          unsafe job.future.release()
+          continue
+        }
+        let error = certificate.error(attempt: job.extras?.attempt ?? 1, ran: ran)
         if let extras = job.extras, !core.dropsWaiting, unsafe job.future._withUnsafeGuaranteedRef({ $0.isOpen }), extras.spend(for: error.code) {
           retry(job, extras, &core)
         } else {

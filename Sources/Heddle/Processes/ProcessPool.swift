@@ -150,15 +150,15 @@ package final class ProcessPool: FutureSource {
   package func isRunning(_ future: AnyFuture) -> Bool {
     core.withLock { core in
       guard let (channel, position) = flight(of: future, in: core) else { return false }
-      return Claims.isClaimed(position, in: channel.memory)
+      return channel.isStarted(position)
     }
   }
   /// Where the job of a future lies, if in a worker's ring. Under the core lock.
   func flight(of future: AnyFuture, in core: borrowing Core) -> (WorkerChannel, UInt64)? {
     let wanted = unsafe Unmanaged.passUnretained(future).toOpaque()
     for channel in core.live {
-      for position in unsafe channel.flights.positions where unsafe channel.flights[position].stage == .sent {
-        if unsafe channel.flights[position].job.future.toOpaque() == wanted { return (channel, position) }
+      for position in channel.openPositions where !channel.flight(position).isAbandoned {
+        if unsafe channel.flight(position).job.future.toOpaque() == wanted { return (channel, position) }
       }
     }
     return nil
@@ -173,7 +173,7 @@ package final class ProcessPool: FutureSource {
         if !core.delayed.isEmpty { nudge(&core, &bells) }
         return .won
       }
-      if Claims.revoke(position, in: channel.memory) {
+      if unsafe channel.detached[position] == nil, Claims.revoke(position, in: channel.memory) {
         unsafe end(position, of: channel, .revoked, &core).release()
         dispatch(&core, &bells)
         return future.beginEnding() ? .won : .tooLate

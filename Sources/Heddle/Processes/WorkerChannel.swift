@@ -179,10 +179,17 @@ final class WorkerChannel: @unchecked Sendable {
     return unsafe detached.isEmpty ? nil : detached.keys.first { UInt32(truncatingIfNeeded: $0) == low }
   }
   /// The job at a position, wherever it is kept.
-  func flight(_ position: UInt64) -> Flight { unsafe detached[position] ?? flights[position] }
+  func flight(_ position: UInt64) -> Flight {
+    // Hardly ever is one kept apart, and even an empty dictionary hashes its key.
+    unsafe detached.isEmpty ? flights[position] : detached[position] ?? flights[position]
+  }
   /// Changes it.
   func update(_ position: UInt64, _ change: (inout Flight) -> Void) {
     if unsafe detached[position] != nil { unsafe change(&detached[position]!) } else { unsafe change(&flights[position]) }
+  }
+  /// A job has ended, or was taken back.
+  func conclude(_ position: UInt64, _ stage: Flight.Stage) {
+    if unsafe detached.isEmpty || detached.removeValue(forKey: position) == nil { unsafe flights[position].stage = stage }
   }
   /// The jobs that it was sent and that have not ended.
   var openPositions: [UInt64] {

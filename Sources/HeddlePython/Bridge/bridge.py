@@ -103,7 +103,8 @@ class RingTransport(object):
         self._jobs = self._burst = self._busy = self._checked = 0
         self._since = time.monotonic_ns()
         # Under one GIL a spin would hold up the threads that have work.
-        self._spins = self.SPINS if threads == 1 else 0
+        self._several = threads > 1
+        self._spins = 0 if self._several else self.SPINS
         self._closed = False
         self.parked = True
 
@@ -124,6 +125,9 @@ class RingTransport(object):
                     self._pass(size)
                     continue
                 payload = self._bytes(self._tail + 16, size)
+                if self._several:
+                    # Another thread may pass many calls before this one is read, and what was passed may be written over.
+                    payload = bytes(payload)
                 self._pass(size)
                 if kind == self.BEGIN_JOB:
                     payload = self._parts(self._shape.unpack_from(payload)[0])
