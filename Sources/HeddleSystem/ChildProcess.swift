@@ -93,6 +93,6 @@ public final class ChildProcess: Sendable {
 private func withCStrings<Result>(_ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result) -> Result {
   var pointers: [UnsafeMutablePointer<CChar>?] = unsafe strings.map { unsafe strdup($0) }
   unsafe pointers.append(nil)
-  defer { for unsafe pointer in unsafe pointers { unsafe free(pointer) } }
+  defer { unsafe pointers.forEach { pointer in unsafe free(pointer) } }
   return unsafe pointers.withUnsafeBufferPointer { unsafe body($0.baseAddress!) }
 }

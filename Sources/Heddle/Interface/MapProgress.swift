@@ -134,7 +134,7 @@ package final class MapMeter: Sendable {
       defer { unsafe state.readers = [] }
       return unsafe state.readers
     }
-    for unsafe reader in unsafe readers { unsafe reader.resume() }
+    unsafe readers.forEach { reader in unsafe reader.resume() }
   }
   /// Returns once something has changed since, or the task is cancelled.
   nonisolated(nonsending) func change(after seen: Int) async {

@@ -88,8 +88,8 @@ extension ProcessPool {
     defer { withExtendedLifetime(channels) {} }
     var idle = 0
     while idle < Self.helpLimit && !future.isDone {
-      for unsafe channel in unsafe borrowed {
-        let hasMoved = unsafe channel._withUnsafeGuaranteedRef { channel in
+      for index in unsafe borrowed.indices {
+        let hasMoved = unsafe borrowed[index]._withUnsafeGuaranteedRef { channel in
           channel.hasResponses && isWorthDraining(channel, idle) && drain(channel, batch)
             || channel.hasOutbound.load(ordering: .relaxed) && stream(channel) == true
         }

@@ -407,7 +407,7 @@ extension ProcessPool {
       return unsafe failures
     }
     bells.ring(self)
-    for unsafe (future, error) in unsafe failures { unsafe future.takeRetainedValue().fail(error, cancelled: error.code == .cancelled) }
+    unsafe failures.forEach { future, error in unsafe future.takeRetainedValue().fail(error, cancelled: error.code == .cancelled) }
   }
 }
 

@@ -180,7 +180,7 @@ final class WorkerLoop: @unchecked Sendable {
   }
   deinit {
     unsafe mainBytes.deallocate()
-    for unsafe buffer in unsafe early.values { unsafe buffer.deallocate() }
+    unsafe early.values.forEach { buffer in unsafe buffer.deallocate() }
   }
   func main() -> UnsafeRawBufferPointer {
     let bytes = unsafe UnsafeMutableRawBufferPointer(rebasing: mainBytes[..<shape.mainByteCount])
