@@ -6,7 +6,9 @@ import CHeddle
   import Darwin
 #endif
 
-/// A child process of ours and its group; waited for exactly once. Nobody else's child is ever waited for.
+/// A child process of ours and its group; waited for exactly once.
+///
+/// Nobody else's child is ever waited for.
 public final class ChildProcess: Sendable {
   /// Its identifier, which is its group's too.
   public let pid: Int32
@@ -48,7 +50,9 @@ public final class ChildProcess: Sendable {
   /// SIGKILL to the same.
   public func killGroup() { kill(-pid, SIGKILL) }
 
-  /// Takes the ended process off the kernel's table, after the rest of its group was killed. Blocks until it has ended.
+  /// Takes the ended process off the kernel's table, after the rest of its group was killed.
+  ///
+  /// Blocks until it has ended.
   public func reap() -> End {
     var status: Int32 = 0
     var usage = rusage()

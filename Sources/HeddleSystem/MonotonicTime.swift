@@ -1,6 +1,8 @@
 public import CHeddle
 
-/// A point in time of the monotonic clock, which both processes of a channel share. Unit: nanoseconds since some moment.
+/// A point in time of the monotonic clock, which both processes of a channel share.
+///
+/// Unit: nanoseconds since some moment.
 public struct MonotonicTime: Comparable, Hashable, Sendable {
   public var nanoseconds: UInt64
 

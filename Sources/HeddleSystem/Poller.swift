@@ -18,7 +18,9 @@ public struct Poller {
     ticket += 1
     return ticket
   }
-  /// Waits until one is ready, or the deadline. Blocks.
+  /// Waits until one is ready, or the deadline.
+  ///
+  /// Blocks.
   public mutating func poll(until deadline: MonotonicTime) {
     var milliseconds: Int32 = -1
     if deadline != .distantFuture {
@@ -38,7 +40,9 @@ private func poll_(_ entries: UnsafeMutablePointer<pollfd>, _ count: nfds_t, _ m
 
 /// This process's standard error.
 public enum StandardError {
-  /// Writes as much as fits without waiting. Returns how many bytes; all of them where it is closed.
+  /// Writes as much as fits without waiting.
+  ///
+  /// Returns how many bytes; all of them where it is closed.
   public static func writeWithoutBlocking(_ bytes: [UInt8]) -> Int {
     var written = 0
     while written < bytes.count {

@@ -10,7 +10,9 @@ public final class ThreadGate: Sendable {
     isOpen.store(true, ordering: .sequentiallyConsistent)
     parker.unpark()
   }
-  /// Blocks. false: the deadline came first.
+  /// Blocks.
+  ///
+  /// false: the deadline came first.
   @discardableResult public func wait(until deadline: MonotonicTime = .distantFuture) -> Bool {
     while true {
       let ticket = parker.ticket

@@ -8,10 +8,14 @@ struct Nothing: Job {
 /// Computes for a while: numbers below the limit that are prime, the slow way.
 struct Primes: Job {
   var limit: Int
-  func run() async throws -> Int { (2..<limit).count { number in !(2..<number).prefix { $0 * $0 <= number }.contains { number.isMultiple(of: $0) } } }
+  func run() async throws -> Int {
+    (2..<limit).count { number in !(2..<number).prefix { $0 * $0 <= number }.contains { number.isMultiple(of: $0) } }
+  }
 }
 
-/// Prints what issue 3 asks to be shown. Options: --json, --jobs N (default 1000000), --runs N (default 5).
+/// Prints what issue 3 asks to be shown.
+///
+/// Options: --json, --jobs N (default 1000000), --runs N (default 5).
 @main
 struct Measure {
   static func main() async throws {
@@ -82,7 +86,8 @@ struct Measure {
     var ratio: [Double] = []
     for _ in 0..<(runs + 1) {
       try await flood.append(seconds { try await submitAll(processes, count) } / Double(count) * 1e6)
-      try await one.append(seconds { for number in 0..<single { _ = try await processes.submit(Nothing(number: number)).value } } / Double(single) * 1e6)
+      try await one.append(
+        seconds { for number in 0..<single { _ = try await processes.submit(Nothing(number: number)).value } } / Double(single) * 1e6)
       try await threadFlood.append(seconds { try await submitAll(threads, count) } / Double(count) * 1e6)
       await group.append(
         seconds {

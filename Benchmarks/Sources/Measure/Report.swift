@@ -35,13 +35,17 @@ nonisolated(nonsending) func seconds(_ body: nonisolated(nonsending) () async th
   try await body()
   return (clock.now - start) / .seconds(1)
 }
-/// Processor time of this process so far. Unit: seconds.
+/// Processor time of this process so far.
+///
+/// Unit: seconds.
 func processorTime() -> Double {
   var usage = rusage()
   getrusage(RUSAGE_SELF, &usage)
   return Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6
 }
-/// Memory of this process: a line of /proc/self/status. Unit: MiB.
+/// Memory of this process: a line of /proc/self/status.
+///
+/// Unit: MiB.
 func memory(_ line: String) -> Double {
   guard let file = fopen("/proc/self/status", "r") else { return 0 }
   defer { fclose(file) }

@@ -5,9 +5,13 @@
   public var kind: UInt8
   public var flags: UInt8
   public var reserved: UInt16
-  /// Of a job: the low half of its place among all jobs that this worker was sent. Otherwise 0.
+  /// Of a job: the low half of its place among all jobs that this worker was sent.
+  ///
+  /// Otherwise 0.
   public var position: UInt32
-  /// Of a request: the number of the job's type. Of a result: its `ResultKind`.
+  /// Of a request: the number of the job's type.
+  ///
+  /// Of a result: its `ResultKind`.
   public var type: UInt32
 
   @inlinable public init(kind: UInt8, byteCount: Int, position: UInt64 = 0, type: UInt32 = 0, flags: UInt8 = 0) {
@@ -23,8 +27,9 @@
 /// Frames: a header and a payload, filled up to a multiple of 16 bytes.
 public enum Frame {
   @inlinable public static var headerByteCount: Int { 16 }
-  /// The largest payload of one frame; what is larger goes as a `begin` and parts. An eighth of the ring, so that writing and
-  /// reading overlap.
+  /// The largest payload of one frame; what is larger goes as a `begin` and parts.
+  ///
+  /// An eighth of the ring, so that writing and reading overlap.
   @inlinable public static var payloadLimit: Int { 1 << 17 }
   /// Bytes that a frame takes in a ring.
   @inlinable public static func byteCount(payload: Int) -> Int { (headerByteCount &+ payload &+ 15) & ~15 }
@@ -47,7 +52,9 @@ public enum RequestKind {
 
 /// What a worker says.
 public enum ResponseKind {
-  /// It runs and listens. First of all.
+  /// It runs and listens.
+  ///
+  /// First of all.
   @inlinable public static var hello: UInt8 { 1 }
   /// A result whose payload is in this frame.
   @inlinable public static var result: UInt8 { 2 }
