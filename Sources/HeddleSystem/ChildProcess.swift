@@ -69,13 +69,16 @@ public final class ChildProcess: Sendable {
       peakMemory: Int(usage.ru_maxrss) * 1024, processorTime: time)
   }
 
+  /// How a process ended and what it used.
   public struct End: Sendable {
     /// nil: somebody else in this process waited for our child, so the kernel forgot how it ended.
     public var exit: Exit?
     /// Bytes.
     public var peakMemory: Int?
+    /// In the process and in what it started and waited for.
     public var processorTime: Duration
   }
+  /// How a process ended.
   public enum Exit: Sendable, Hashable {
     case code(Int32)
     case signal(Int32)

@@ -27,6 +27,7 @@ public import Synchronization
   /// How often a thread looks before it sleeps; a critical section is shorter than that many pauses.
   @usableFromInline static var spinLimit: Int { 100 }
 
+  /// A free lock around `initial`.
   public init(_ initial: consuming State) {
     unsafe word = .allocate(capacity: 1)
     unsafe word.initialize(to: Atomic(Self.free))
@@ -80,6 +81,7 @@ public import Synchronization
   // SAFETY: only atomic operations reach the word, which lives as long as this owner.
   @usableFromInline let word: UnsafeMutablePointer<Atomic<UInt32>>
 
+  /// A counter that nobody sleeps on.
   public init() {
     unsafe word = .allocate(capacity: 1)
     unsafe word.initialize(to: Atomic(0))

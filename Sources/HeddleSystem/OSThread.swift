@@ -62,13 +62,17 @@ public struct OSThread: Sendable {
 
 /// A call of the operating system that failed: what was tried, and `errno`.
 public struct SystemError: Error, CustomStringConvertible, Sendable {
+  /// What was tried, as in "could not …".
   public let action: String
+  /// An `errno`.
   public let code: Int32
+  /// An error with that code.
   public init(_ action: String, code: Int32) {
     self.action = action
     self.code = code
   }
   /// With the code that the last call of the operating system left on this thread.
   public init(_ action: String) { self.init(action, code: errno) }
+  /// What was tried and why it failed.
   public var description: String { "could not \(action): \(unsafe String(cString: strerror(code)))" }
 }

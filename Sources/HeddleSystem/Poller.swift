@@ -9,7 +9,9 @@ public struct Poller {
   private var entries: [pollfd] = []
   private var ticket: UInt64 = 0
 
+  /// One that waits for nothing yet.
   public init() {}
+  /// Forgets all descriptors.
   public mutating func clear() { entries.removeAll(keepingCapacity: true) }
   /// Adds a descriptor to read from; -1 is passed over.
   public mutating func add(_ number: Int32) { entries.append(pollfd(fd: number, events: Int16(POLLIN), revents: 0)) }

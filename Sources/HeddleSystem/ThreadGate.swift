@@ -5,7 +5,9 @@ public final class ThreadGate: Sendable {
   private let isOpen = Atomic<Bool>(false)
   private let parker = Parker()
 
+  /// A closed gate.
   public init() {}
+  /// Lets everybody through, now and later.
   public func open() {
     isOpen.store(true, ordering: .sequentiallyConsistent)
     parker.unpark()

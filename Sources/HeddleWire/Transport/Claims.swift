@@ -80,6 +80,7 @@ extension ChannelMemory {
 /// When to ring: at most once for every time that the other side went to sleep.
 public struct Bell: Sendable {
   @usableFromInline var answered: UInt64 = 0
+  /// One that has not been rung.
   public init() {}
 
   /// Whether a side whose word (`parked` or `wantsRoom`) reads `sleep` still has to be rung for.

@@ -22,9 +22,13 @@ public enum RegionLayout {
   /// How many jobs a worker may hold, and how many claim words there are; a power of two.
   @inlinable public static var capacity: Int { 256 }
 
+  /// Where the request ring begins.
   public static let requestOffset = wordsByteCount
+  /// Where the worker's words begin.
   public static let workerWordsOffset = requestOffset + ringByteCount
+  /// Where the response ring begins.
   public static let responseOffset = workerWordsOffset + wordsByteCount
+  /// The size of it all.
   public static let byteCount = responseOffset + ringByteCount
 
   // Byte offsets in the words of either side; 64 apart, so that no two share a cache line.
@@ -65,8 +69,10 @@ public enum RegionLayout {
   /// The ring that the other side writes, mapped twice in a row.
   public let incoming: UnsafeMutableRawPointer
 
+  /// A word that two processes reach, by atomic operations.
   public typealias Word = UnsafeMutablePointer<Atomic<UInt64>>
 
+  /// A view of memory that its owner has mapped.
   @unsafe public init(
     own: UnsafeMutableRawPointer, other: UnsafeMutableRawPointer, outgoing: UnsafeMutableRawPointer, incoming: UnsafeMutableRawPointer
   ) {

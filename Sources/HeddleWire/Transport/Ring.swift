@@ -11,12 +11,16 @@ import Synchronization
   @usableFromInline let ring: UnsafeMutableRawPointer
   @usableFromInline let headWord: ChannelMemory.Word
   @usableFromInline let tailWord: ChannelMemory.Word
+  /// Its size, a power of two.
+  ///
+  /// Unit: bytes.
   public let capacity: Int
   /// Bytes ever written, published or not.
   public private(set) var head: UInt64 = 0
   /// Bytes that the reader has ever taken, as last seen.
   public private(set) var tail: UInt64 = 0
 
+  /// The writing side of the ring that goes out.
   public init(_ memory: ChannelMemory, capacity: Int = RegionLayout.ringByteCount) {
     unsafe ring = memory.outgoing
     unsafe headWord = memory.ownWord(RegionLayout.head)
@@ -71,10 +75,14 @@ import Synchronization
   @usableFromInline let ring: UnsafeMutableRawPointer
   @usableFromInline let headWord: ChannelMemory.Word
   @usableFromInline let tailWord: ChannelMemory.Word
+  /// Its size, a power of two.
+  ///
+  /// Unit: bytes.
   public let capacity: Int
   /// Bytes ever taken, published or not.
   public private(set) var tail: UInt64 = 0
 
+  /// The reading side of the ring that comes in.
   public init(_ memory: ChannelMemory, capacity: Int = RegionLayout.ringByteCount) {
     unsafe ring = memory.incoming
     unsafe headWord = memory.otherWord(RegionLayout.head)
@@ -108,6 +116,7 @@ import Synchronization
   @unsafe public func bytes(offset: Int, count: Int) -> UnsafeRawBufferPointer {
     unsafe UnsafeRawBufferPointer(start: ring + Int((tail &+ UInt64(offset)) & UInt64(capacity - 1)), count: count)
   }
+  /// Passes over bytes; `publish` lets the writer see it.
   public mutating func advance(_ count: Int) { tail &+= UInt64(count) }
   /// Lets the writer use what was taken.
   ///
