@@ -127,7 +127,7 @@ struct BridgeTests {
 }
 
 /// A folder that is removed with its owner.
-final class TemporaryFolder {
+final class TemporaryFolder: Sendable {
   let path: String
   init() throws {
     let url = FileManager.default.temporaryDirectory.appending(path: "heddle-\(UUID().uuidString)")
