@@ -121,6 +121,10 @@ struct Gate: Sendable {
     }
   }
 }
+/// Returns once a worker has started the call.
+func isRunning(_ future: AnyFuture) async {
+  while future.state != .running { try? await Task.sleep(for: .milliseconds(2)) }
+}
 /// Whether a process goes within ten seconds. A zombie of another parent counts as gone.
 func isGone(_ pid: Int32) async -> Bool {
   for _ in 0..<1000 {
@@ -247,7 +251,7 @@ struct ExecutorTests: Sendable {
       let pid = try await python.submit(PythonCall<Int32>(functions.target("pid"))).value
       let gate = functions.gate()
       let victim = python.submit(PythonCall<String>(functions.target("wait"), gate.path))
-      while victim.state != .running { await Task.yield() }
+      await isRunning(victim)
       kill(pid, SIGKILL)
       let error = await #expect(throws: JobError.self) { try await victim.value }
       #expect(error?.code == .workerDied && error?.exit == .signal(SIGKILL) && error?.workerPID == pid)
@@ -309,7 +313,7 @@ struct ExecutorTests: Sendable {
       let other = functions.gate()
       let beside = mode == .threads ? python.submit(PythonCall<String>(functions.target("wait"), other.path)) : nil
       let running = python.submit(PythonCall<String>(functions.target("wait"), gate.path))
-      while running.state != .running { await Task.yield() }
+      await isRunning(running)
       let waiting = (0..<10).map { python.submit(PythonCall<Int>(functions.target("echo"), $0)) }
       for future in waiting[..<5] {
         #expect(future.cancel())
@@ -400,7 +404,7 @@ struct ExecutorTests: Sendable {
           pids.withLock { _ = $0.insert(pid) }
           kill(pid, SIGKILL)
         }
-        try? await Task.sleep(for: .milliseconds(100))
+        try? await Task.sleep(for: .milliseconds(250))
       }
     }
     var next = 0
