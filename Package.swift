@@ -50,7 +50,8 @@ let package = Package(
       name: "HeddlePythonTests", dependencies: ["HeddlePython", "Heddle", "HeddleSystem"], exclude: ["bridge_tests.py"],
       swiftSettings: strict),
     .testTarget(
-      name: "HeddleCommandTests", dependencies: ["HeddleCommand", "HeddlePython", "HeddleSystem"], swiftSettings: strict),
+      name: "HeddleCommandTests", dependencies: ["HeddleCommand", "HeddlePython", "HeddleSystem"], exclude: ["tool_tests.py"],
+      swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )
