@@ -57,7 +57,8 @@ let package = Package(
       name: "HeddlePythonTests", dependencies: ["HeddlePython", "Heddle", "HeddleSystem"], exclude: ["bridge_tests.py"],
       swiftSettings: tests),
     .testTarget(
-      name: "HeddleCommandTests", dependencies: ["HeddleCommand", "HeddlePython", "HeddleSystem"], swiftSettings: tests),
+      name: "HeddleCommandTests", dependencies: ["HeddleCommand", "HeddlePython", "HeddleSystem"], exclude: ["tool_tests.py"],
+      swiftSettings: tests),
   ],
   swiftLanguageModes: [.v6]
 )

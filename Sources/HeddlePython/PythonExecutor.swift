@@ -22,8 +22,9 @@ public enum PythonMode: String, Sendable, Hashable, CaseIterable {
 /// in an extension ends only that process. A call that raises fails with ``PythonFailure``; one whose interpreter died with a
 /// `JobError`.
 ///
-/// With `.threads` a running call cannot be stopped: `cancel()` answers false, and after a time limit the future ends but the
-/// thread is free only when the function returns.
+/// With `.threads` a running call cannot be stopped without the others: `cancel()` answers false, and after a time limit the future ends
+/// but the thread is free only when the function returns. When all threads are lost like that the interpreter is replaced, and what the
+/// module held in its globals is gone. (With `maxWorkers: 1` there are no others: the interpreter is stopped, as with `.processes`.)
 public final class PythonExecutor: Sendable {
   /// How many calls run at once, at most.
   public let maxWorkers: Int

@@ -57,7 +57,10 @@ extension PythonInterpreter {
 
   static func notPython(_ path: String, _ output: ChildProcess.Output) -> PythonInterpreterError {
     if output.isTimedOut { return PythonInterpreterError("\(path) did not answer within \(probeLimit); is it a Python interpreter?") }
-    let complaint = String(decoding: output.standardError, as: UTF8.self).split(separator: "\n").last.map { ": \($0)" } ?? ""
+    // Of a traceback the last line says what is wrong, of a shim's advice the first.
+    let lines = String(decoding: output.standardError, as: UTF8.self).split(separator: "\n")
+    let line = lines.last?.first?.isWhitespace == true ? lines.first : lines.last
+    let complaint = line.map { ": \($0)" } ?? ""
     return PythonInterpreterError("\(path) is no Python interpreter that works\(complaint)")
   }
 

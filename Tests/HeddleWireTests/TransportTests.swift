@@ -42,6 +42,7 @@ private final class Memory: @unchecked Sendable {
   @Test func `frames of random sizes cross a ring whole and in order, around its end`() async throws {
     let memory = Memory()
     let count = 300_000
+    let deadline = ContinuousClock.now + .seconds(30)
     let writing = Task.detached {
       var ring = RingWriter(memory.parent)
       var payload = [UInt8](repeating: 0, count: Frame.payloadLimit)
@@ -50,7 +51,9 @@ private final class Memory: @unchecked Sendable {
         let frame = Frame.byteCount(payload: size)
         while ring.room(keeping: ring.head) < frame {
           guard ring.refreshTail() else { return false }
-          if ring.room(keeping: ring.head) < frame { await Task.yield() }
+          guard ring.room(keeping: ring.head) < frame else { break }
+          if .now > deadline { return false }
+          await Task.yield()
         }
         if size > 0 {
           payload[0] = UInt8(truncatingIfNeeded: number)
@@ -71,6 +74,7 @@ private final class Memory: @unchecked Sendable {
       while number < count {
         guard let available = ring.available else { return "impossible head at \(number)" }
         if available == 0 {
+          if .now > deadline { return "waits for frame \(number) in vain" }
           await Task.yield()
           continue
         }
