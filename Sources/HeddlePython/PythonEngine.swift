@@ -96,7 +96,8 @@ final class PythonEngine: Sendable {
       let interpreter = try settings.interpreter ?? PythonInterpreter.find(explicit: settings.python, scriptFolder: target.scriptFolder)
       let threads = mode == .threads ? maxWorkers : 1
       var recipe = WorkerRecipe(
-        path: interpreter.executable, arguments: [interpreter.executable] + Bridge.workerArguments(threads: threads, memoryLimit: settings.memoryLimit),
+        path: interpreter.executable,
+        arguments: [interpreter.executable] + Bridge.workerArguments(threads: threads, memoryLimit: settings.memoryLimit),
         environment: ChildProcess.environment)
       recipe.width = threads
       recipe.tellsStarts = true

@@ -165,7 +165,9 @@ extension PythonInterpreter {
 enum Bridge {
   /// Arguments of an interpreter that serve a pool, on the descriptors that a recipe gives a worker.
   static func workerArguments(threads: Int, memoryLimit: Int?) -> [String] {
-    let numbers = [Int(WorkerRecipe.socketNumber), Int(WorkerRecipe.memoryNumber), Int(WorkerRecipe.lifelineNumber), threads, memoryLimit ?? 0]
+    let numbers = [
+      Int(WorkerRecipe.socketNumber), Int(WorkerRecipe.memoryNumber), Int(WorkerRecipe.lifelineNumber), threads, memoryLimit ?? 0,
+    ]
     return arguments(["serve"] + numbers.map(String.init))
   }
   /// Arguments of an interpreter that run the bridge with `arguments`.

@@ -157,7 +157,7 @@ class ToolTests(unittest.TestCase):
                 continue
             for name in names:
                 path = os.path.join(folder, name)
-                if name.endswith(".py") and os.path.getsize(path) < 12000:
+                if name.endswith(".py") and os.path.getsize(path) < 8000:
                     files.append(path)
         files = sorted(files)[:1000]
         self.assertEqual(len(files), 1000)
