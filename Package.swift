@@ -28,9 +28,12 @@ let package = Package(
     // Layer 1: pointers, pids and descriptors with owners.
     .target(name: "HeddleSystem", dependencies: ["CHeddle"], swiftSettings: strict),
     // Layer 1: bytes that another process wrote or will read.
-    .target(name: "HeddleWire", dependencies: ["CHeddle"], swiftSettings: strict),
+    .target(
+      name: "HeddleWire", dependencies: ["CHeddle"], exclude: ["Codec/README.md", "Transport/README.md"], swiftSettings: strict),
     // Layer 2: what a user imports.
-    .target(name: "Heddle", dependencies: ["HeddleSystem", "HeddleWire", "CHeddle"], swiftSettings: strict),
+    .target(
+      name: "Heddle", dependencies: ["HeddleSystem", "HeddleWire", "CHeddle"], exclude: ["Processes/README.md", "Threads/README.md"],
+      swiftSettings: strict),
     // Layer 3: Python interpreters as workers.
     .target(
       name: "HeddlePython", dependencies: ["Heddle", "HeddleSystem", "HeddleWire"],

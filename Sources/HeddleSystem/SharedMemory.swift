@@ -8,6 +8,7 @@ import CHeddle
 
 /// Memory that two processes see: an unnamed file, so that no name is left behind whoever dies.
 @safe public struct SharedMemory: ~Copyable, @unchecked Sendable {
+  // SAFETY: it never changes; the descriptor and the size may be used from any thread.
   public let file: Descriptor
   public let byteCount: Int
 

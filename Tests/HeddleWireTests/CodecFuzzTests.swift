@@ -119,6 +119,28 @@ import Testing
     #expect(throws: DecodingError.self) { try message([12, 11, 2, 0, 2]).decoded(as: [Bool?].self) }
   }
 
+  @Test func `a value that reaches beyond what surrounds it is an error`() throws {
+    // Each value ends where the message's value area ends, and what holds it ends before; a decoder that let this pass could be made to read
+    // the same bytes at every level.
+    func message(_ value: [UInt8], keys: [UInt8] = [0]) -> Message {
+      Message(bytes: [0, 1, 0, 0] + littleEndian(8 + value.count) + value + keys)
+    }
+    let key: [UInt8] = [1, 1, 0x61]
+    func list(_ byteCount: Int, _ count: Int, _ content: [UInt8]) -> [UInt8] {
+      [11] + littleEndian(byteCount) + littleEndian(count) + content
+    }
+    func keyed(_ byteCount: Int, _ content: [UInt8]) -> [UInt8] { [10] + littleEndian(byteCount) + content }
+    #expect(try message(list(10, 1, list(1, 1, [2]))).decoded(as: [[Bool]].self) == [[true]])
+    #expect(throws: DecodingError.self) { try message(list(9, 1, list(1, 1, [2]))).decoded(as: [[Bool]].self) }
+    #expect(throws: DecodingError.self) { try message(list(3, 1, [9, 2, 0x61, 0x62])).decoded(as: [String].self) }
+    #expect(throws: DecodingError.self) { try message(list(3, 1, [12, 2, 2, 0x61, 0x62])).decoded(as: [[UInt8]].self) }
+    #expect(try message(keyed(5, [0, 9, 2, 0x61, 0x62]), keys: key).decoded(as: [String: String].self) == ["a": "ab"])
+    #expect(throws: DecodingError.self) { try message(keyed(4, [0, 9, 2, 0x61, 0x62]), keys: key).decoded(as: [String: String].self) }
+    #expect(throws: DecodingError.self) {
+      try message(keyed(6, [0] + keyed(2, [0, 2])), keys: key).decoded(as: [String: [String: Bool]].self)
+    }
+  }
+
   /// Most memory that this process had resident so far.
   ///
   /// Unit: bytes.

@@ -1,8 +1,15 @@
 /// Runs each job where its type says: I/O on threads, computation in processes, behind one `submit` and one `shutdown`.
 ///
 /// ```swift
-/// struct Fetch: Job { static var kind: JobKind { .io } … }   // waits: a thread
-/// struct Encode: Job { … }                                   // computes: a process (the default)
+/// struct Fetch: Job {
+///   static var kind: JobKind { .io }  // it waits: a thread
+///   var url: String
+///   func run() async throws -> [UInt8] { try blockingDownload(url) }
+/// }
+/// struct Encode: Job {  // it computes: a process, which is the default
+///   var path: String
+///   func run() async throws -> [UInt8] { try riskyCLibrary(path) }
+/// }
 /// let pool = HybridExecutor(threads: 32, processes: 4)
 /// ```
 ///

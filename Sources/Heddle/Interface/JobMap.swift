@@ -129,15 +129,15 @@ final class MapFlight<Source: Sequence, Output: Sendable> {
     meter = map.meter
   }
   deinit {
+    if flying > 0 || !isExhausted { meter.end() } else { meter.exhaust() }
     cancelAll()
-    meter.end()
   }
 
   /// The next future that has ended; nil: all have.
   nonisolated(nonsending) func next() async -> Future<Output>? {
     fill()
     guard flying > 0 else {
-      meter.end()
+      meter.exhaust()
       return nil
     }
     let future: Future<Output>
@@ -178,6 +178,7 @@ final class MapFlight<Source: Sequence, Output: Sendable> {
     }
   }
   func cancelAll() {
+    if flying > 0 { meter.end() }
     for future in queue { future?.cancel() }
     queue = []
     head = 0

@@ -4,7 +4,8 @@ import HeddleSystem
 ///
 /// ```swift
 /// let thumbnails = pool.map(jobs)
-/// Task { for await p in thumbnails.progress { print(p.done, p.failed, p.remaining ?? "?") } }
+/// let progress = thumbnails.progress
+/// Task { for await p in progress { print(p.done, p.failed, p.remaining ?? "?") } }
 /// for try await thumbnail in thumbnails { … }
 /// ```
 public struct MapProgress: Sendable, Hashable {
@@ -68,8 +69,8 @@ public struct MapProgress: Sendable, Hashable {
   }
 }
 
-/// Counts a map's items. Iterators write, readers of the progress read.
-final class MapMeter: Sendable {
+/// Counts a map's items. Iterators write, readers of the progress read; `heddle map` counts its rows with one too.
+package final class MapMeter: Sendable {
   @safe private struct State {
     var submitted = 0
     var done = 0
@@ -78,6 +79,8 @@ final class MapMeter: Sendable {
     var begin: MonotonicTime?
     var rate = RateEstimate()
     var isFinished = false
+    /// All items were yielded; a future is done some instructions before it is counted here.
+    var isExhausted = false
     /// Counts every change, so that a reader can wait for the next.
     var change = 0
     var readers: [UnsafeContinuation<Void, Never>] = unsafe []
@@ -85,31 +88,44 @@ final class MapMeter: Sendable {
   private let workers: Int
   private let state: Locked<State>
 
-  init(total: Int?, workers: Int) {
+  package init(total: Int?, workers: Int) {
     self.workers = workers
     unsafe state = Locked<State>(State(total: total))
   }
 
   func watch(_ future: AnyFuture) {
+    itemSubmitted()
+    let ended: @Sendable () -> Void = { [self, unowned future] in itemEnded(failed: future.state != .succeeded) }
+    if !future.addWaiter(ended) { ended() }
+  }
+  package func itemSubmitted() {
     let now = MonotonicTime.now
     change { state in
       state.submitted += 1
       if state.begin == nil { state.begin = now }
     }
-    let ended: @Sendable () -> Void = { [self, unowned future] in itemEnded(failed: future.state != .succeeded) }
-    if !future.addWaiter(ended) { ended() }
   }
-  private func itemEnded(failed: Bool) {
+  package func itemEnded(failed: Bool) {
     let now = MonotonicTime.now
     change { state in
       state.done += 1
       if failed { state.failed += 1 }
+      if state.isExhausted && state.done == state.submitted { state.isFinished = true }
       if let begin = state.begin { state.rate.itemEnded(at: (now - begin).seconds) }
     }
   }
   /// The source is read to its end: now the total is known.
   func setTotal() { change { $0.total = $0.submitted } }
+  package func setTotal(_ total: Int?) { change { $0.total = total } }
+  /// The iteration was left early.
   func end() { change { $0.isFinished = true } }
+  /// All items were yielded: over once the last is counted.
+  func exhaust() {
+    change { state in
+      state.isExhausted = true
+      if state.done == state.submitted { state.isFinished = true }
+    }
+  }
 
   private func change(_ body: (inout State) -> Void) {
     let readers = unsafe state.withLock { state in
@@ -120,8 +136,15 @@ final class MapMeter: Sendable {
     }
     for unsafe reader in unsafe readers { unsafe reader.resume() }
   }
-  /// Returns once something has changed since.
+  /// Returns once something has changed since, or the task is cancelled.
   nonisolated(nonsending) func change(after seen: Int) async {
+    await withTaskCancellationHandler {
+      await nextChange(after: seen)
+    } onCancel: {
+      change { _ in }
+    }
+  }
+  private nonisolated(nonsending) func nextChange(after seen: Int) async {
     unsafe await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
       let isDue = state.withLock { state in
         if state.change != seen || state.isFinished { return true }
@@ -131,7 +154,7 @@ final class MapMeter: Sendable {
       if isDue { unsafe continuation.resume() }
     }
   }
-  func snapshot() -> (MapProgress, change: Int) {
+  package func snapshot() -> (MapProgress, change: Int) {
     let now = MonotonicTime.now
     return state.withLock { state in
       let flying = state.submitted - state.done

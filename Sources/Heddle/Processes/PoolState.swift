@@ -2,13 +2,13 @@
 ///
 /// It is told what happened (`jobSubmitted`, `workerExited`) and says what to do next (`next`). It knows counts: how many jobs wait,
 /// and how many each worker holds. Which job is where is the supervisor's book-keeping. An impossible event traps.
-struct PoolState: Sendable {
+struct PoolState: Sendable, Hashable {
   /// Names a place for a worker, from 0; the place is used again after its worker has gone.
   typealias Place = Int
 
   /// One place.
-  struct Worker: Sendable, Equatable {
-    enum Phase: Sendable, Equatable {
+  struct Worker: Sendable, Hashable {
+    enum Phase: Sendable, Hashable {
       /// Nobody. Next: `requested`.
       case absent
       /// The supervisor was asked to start one. Next: `starting`, or `absent` where that failed.

@@ -5,44 +5,35 @@ import Synchronization
 
 // From the workers' rings to the futures. Any thread may do it: the supervisor, or one that waits.
 extension ProcessPool {
-  /// One result, resolved to whom it belongs.
-  struct Arrival {
-    var future: AnyFuture
-    var receiver: any ResultReceiver
-    var result: RawResult
-    var attempt: Int
-  }
-
   /// Reads one batch of a worker's results and ends their futures. false: there was nothing, or another thread is at it.
   func drain(_ channel: WorkerChannel, _ batch: ResultBatch) -> Bool {
     batch.clear()
     // 1. Copy, under the response lock.
-    guard let taken = channel.response.withLockIfFree({ $0.read(into: batch) }), taken > 0 || batch.violation != nil else { return false }
+    guard let taken = channel.response.withLockIfFree({ $0.read(into: batch) }), unsafe taken > 0 || batch.violation != nil else { return false }
     channel.ringIfRoomIsWanted()
     // 2. Whose they are, and what the worker gets next, under the core lock.
-    var arrivals: [Arrival] = []
-    arrivals.reserveCapacity(batch.results.count)
     var bells = Bells()
     core.withLock { core in
       unsafe channel.landedBatches += 1
-      if batch.hasGreeting { core.state.workerGreeted(at: channel.place) }
-      for result in batch.results {
-        guard let arrival = land(result, from: channel, batch, &core) else { continue }
-        arrivals.append(arrival)
+      if unsafe batch.hasGreeting { core.state.workerGreeted(at: channel.place) }
+      // The batch keeps its own reference to the list: one for each result would move between the processors with each.
+      if unsafe batch.receivers.count != core.receivers.count { unsafe batch.receivers = core.receivers }
+      for index in unsafe batch.results.indices {
+        if let arrival = unsafe land(batch.results[index].header, index, from: channel, batch, &core) { unsafe batch.arrivals.append(arrival) }
       }
       if let cost = channel.takeCost() { core.state.costReported(by: channel.place, nanoseconds: cost.nanoseconds, count: cost.count) }
-      if let violation = batch.violation {
+      if let violation = unsafe batch.violation {
         report(violation, by: channel, &core, &bells)
       }
       dispatch(&core, &bells)
     }
     bells.ring(self)
     // 3. Decode and end, outside all locks: both run the user's code.
-    for arrival in arrivals {
-      let answer = unsafe WorkerAnswer(
-        kind: arrival.result.header.type, bytes: batch.bytes(of: arrival.result), segments: arrival.result.large, attempt: arrival.attempt)
-      arrival.receiver.receive(arrival.future, answer, decoder: batch.decoder)
+    for arrival in unsafe batch.arrivals {
+      let answer = batch.answer(arrival)
+      unsafe batch.receivers[arrival.type].receive(arrival.future, answer, decoder: batch.decoder)
     }
+    unsafe batch.arrivals.removeAll(keepingCapacity: true)
     return true
   }
   /// A worker wrote what cannot be: nothing more of it is read, and the supervisor kills it.
@@ -52,19 +43,21 @@ extension ProcessPool {
     nudge(&core, &bells)
   }
   /// Takes a job off its worker's hands. nil: it runs again, or nobody waits for it.
-  private func land(_ result: RawResult, from channel: WorkerChannel, _ batch: ResultBatch, _ core: inout Core) -> Arrival? {
-    guard let position = channel.openPosition(low: result.header.position) else {
-      batch.violation = batch.violation ?? "it answered a job that it does not have"
+  private func land(
+    _ header: FrameHeader, _ result: Int, from channel: WorkerChannel, _ batch: ResultBatch, _ core: inout Core
+  ) -> ResultBatch.Arrival? {
+    guard let position = channel.openPosition(low: header.position) else {
+      unsafe batch.violation = unsafe batch.violation ?? "it answered a job that it does not have"
       return nil
     }
     let flight = channel.flight(position)
-    let job = unsafe flight.job
+    let job = flight.job
     if flight.isAbandoned {
       // It had its outcome when its time was over; now its thread is free.
       unsafe end(position, of: channel, .ended, &core).release()
       return nil
     }
-    if let extras = job.extras, !core.dropsWaiting, extras.spend(forResult: result.header.type) {
+    if let extras = job.extras, !core.dropsWaiting, extras.spend(forResult: header.type) {
       let again = recall(position, from: channel)
       core.state.jobsEnded(at: channel.place, count: 1)
       retry(again, extras, &core)
@@ -72,7 +65,7 @@ extension ProcessPool {
       return nil
     }
     let future = unsafe end(position, of: channel, .ended, &core).takeRetainedValue()
-    return Arrival(future: future, receiver: core.receivers[Int(job.type)], result: result, attempt: job.extras?.attempt ?? 1)
+    return ResultBatch.Arrival(future: future, type: Int(job.type), result: result, attempt: job.extras?.attempt ?? 1)
   }
   /// Lets a job run again after its back-off.
   func retry(_ job: QueuedJob, _ extras: JobExtras, _ core: inout Core) {
@@ -87,15 +80,20 @@ extension ProcessPool {
 
   /// One that waits drains the rings itself: a result then costs no wake-up. Returns after some microseconds at most.
   package func help(_ future: AnyFuture) {
-    let channels = core.withLock { $0.live }
+    // Borrowed: a reference taken and given back at each look would cost more than the look. `channels` keeps them alive.
+    let (channels, borrowed) = unsafe core.withLock { unsafe ($0.live, $0.borrowed) }
     if channels.isEmpty { return }
-    let batch = BatchCache.take()
-    defer { BatchCache.give(batch) }
+    let batch = batches.take()
+    defer { batches.give(batch) }
+    defer { withExtendedLifetime(channels) {} }
     var idle = 0
     while idle < Self.helpLimit && !future.isDone {
-      for channel in channels {
-        if channel.hasResponses && isWorthDraining(channel, idle) && drain(channel, batch) { idle = 0 }
-        if channel.hasOutbound.load(ordering: .relaxed) && stream(channel) { idle = 0 }
+      for unsafe channel in unsafe borrowed {
+        let hasMoved = unsafe channel._withUnsafeGuaranteedRef { channel in
+          channel.hasResponses && isWorthDraining(channel, idle) && drain(channel, batch)
+            || channel.hasOutbound.load(ordering: .relaxed) && stream(channel) == true
+        }
+        if hasMoved { idle = 0 }
       }
       idle += 1
       heddle_pause()
@@ -113,12 +111,11 @@ extension ProcessPool {
   private static var helpPatience: Int { 100 }
 }
 
-/// A batch a thread, so that draining allocates nothing.
-enum BatchCache {
-  private static let spare = Locked<[ResultBatch]>([])
-  static func take() -> ResultBatch { spare.withLock { $0.popLast() } ?? ResultBatch() }
-  static func give(_ batch: ResultBatch) {
-    batch.clear()
-    spare.withLock { if $0.count < 8 { $0.append(batch) } }
-  }
+/// Batches that a pool's threads use in turn, so that draining allocates nothing. They keep what they know of the pool.
+final class BatchCache: Sendable {
+  private let spare = Locked<[ResultBatch]>([])
+  private static let limit = 8
+
+  func take() -> ResultBatch { spare.withLock { $0.popLast() } ?? ResultBatch() }
+  func give(_ batch: ResultBatch) { spare.withLock { if $0.count < Self.limit { $0.append(batch) } } }
 }

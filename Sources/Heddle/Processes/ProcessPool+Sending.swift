@@ -9,8 +9,8 @@ extension ProcessPool {
     while true {
       switch core.state.next() {
       case .nothing:
-        // Who sleeps for ever would never look at a job that lies behind a long one, or at a time limit.
-        if let until = core.sleepsUntil, until == .distantFuture, core.state.needsTicks { nudge(&core, &bells) }
+        // Who sleeps past the next tick would not look at a job that lies behind a long one, nor at an answer nobody rang for.
+        if core.sleepsUntil != nil && !core.wakesForTick && core.state.needsTicks { nudge(&core, &bells) }
         return
       case .start(let place):
         core.startRequests.append(place)
@@ -34,22 +34,26 @@ extension ProcessPool {
     var sent = 0
     var isBlocked = false
     let held = core.state.workers[channel.place].held
-    let receivers = core.receivers
     while sent < limit && !isBlocked && !core.queue.isEmpty {
       var dropped: Unmanaged<AnyFuture>?
       var limit: Duration?
+      var isUndefined = false
       unsafe core.queue.withNext { job, bytes in
         let future = unsafe job.future._withUnsafeGuaranteedRef { $0 }
         if !future.isOpen {
           unsafe dropped = unsafe job.future
           return true
         }
+        if unsafe job.type >= channel.definedTypes {
+          isUndefined = true
+          return false
+        }
         // Behind a job that may be long goes only what fits the ring whole, so that it can be taken back.
         if let payload = job.payload, !payload.isSmall, held + sent > 0, channel.room(for: payload.ringByteCount) != true {
           isBlocked = true
           return false
         }
-        guard let written = unsafe write(job, bytes, to: channel, receivers: receivers) else {
+        guard let written = unsafe write(job, bytes, to: channel) else {
           isBlocked = true
           return false
         }
@@ -58,6 +62,7 @@ extension ProcessPool {
         isBlocked = written == .large
         return true
       }
+      if isUndefined { isBlocked = unsafe !define(core.receivers[Int(channel.definedTypes)], to: channel) }
       if let limit {
         unsafe channel.timedFlights += 1
         if let until = core.sleepsUntil, until > .now + limit { nudge(&core, &bells) }
@@ -77,15 +82,17 @@ extension ProcessPool {
   private static var tailViolation: String { "it moved the end of its requests to a place that cannot be" }
   private enum Written { case whole, large }
 
-  /// Writes one job. nil: there is no room.
-  private func write(_ job: borrowing QueuedJob, _ bytes: UnsafeRawBufferPointer, to channel: WorkerChannel, receivers: [any ResultReceiver]) -> Written? {
-    while unsafe channel.definedTypes <= Int(job.type) {
-      let definition = unsafe receivers[channel.definedTypes].definition
-      guard channel.room(for: Frame.byteCount(payload: definition.count)) == true else { return nil }
-      let header = unsafe FrameHeader(kind: RequestKind.define, byteCount: definition.count, type: UInt32(channel.definedTypes))
-      unsafe definition.withUnsafeBytes { _ = unsafe channel.request.write(header, $0) }
-      unsafe channel.definedTypes += 1
-    }
+  /// Tells a worker of the next type. false: there is no room.
+  private func define(_ receiver: any ResultReceiver, to channel: WorkerChannel) -> Bool {
+    let definition = receiver.definition
+    guard channel.room(for: Frame.byteCount(payload: definition.count)) == true else { return false }
+    let header = unsafe FrameHeader(kind: RequestKind.define, byteCount: definition.count, type: channel.definedTypes)
+    unsafe definition.withUnsafeBytes { _ = unsafe channel.request.write(header, $0) }
+    unsafe channel.definedTypes += 1
+    return true
+  }
+  /// Writes one job, whose type the worker knows. nil: there is no room.
+  private func write(_ job: borrowing QueuedJob, _ bytes: UnsafeRawBufferPointer, to channel: WorkerChannel) -> Written? {
     let position = unsafe channel.flights.next
     let flags = job.extras?.options.timeout == nil ? 0 : RequestKind.timed
     let frame: UInt64
@@ -113,9 +120,9 @@ extension ProcessPool {
   }
 
   /// Writes on at a large job, as far as there is room. Outside the core lock: while `hasOutbound` says so nobody else writes that
-  /// ring. Returns whether anything moved.
-  func stream(_ channel: WorkerChannel) -> Bool {
-    guard channel.isStreaming.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged else { return false }
+  /// ring. Returns whether anything moved; nil: another thread is at it, so whether there is room was not looked at.
+  func stream(_ channel: WorkerChannel) -> Bool? {
+    guard channel.isStreaming.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged else { return nil }
     var hasMoved = false
     while channel.hasOutbound.load(ordering: .acquiring) {
       guard unsafe channel.request.refreshTail() else {
@@ -159,9 +166,14 @@ extension ProcessPool {
   /// Takes back from a worker what it has not started; it waits again, before all others.
   ///
   /// - Parameter isFinal: the worker gets no more; what is still being written to it is taken back too, and its rest passed over.
-  func takeBack(from channel: WorkerChannel, except spared: UInt64? = nil, isFinal: Bool = false, _ core: inout Core) {
+  func takeBack(from channel: WorkerChannel, except spared: UInt64? = nil, sparingFirst: Int = 0, isFinal: Bool = false, _ core: inout Core) {
     var jobs: [QueuedJob] = []
+    var left = sparingFirst
     for position in unsafe channel.flights.positions where unsafe position != spared && channel.flights[position].stage == .sent {
+      if left > 0 {
+        left -= 1
+        continue
+      }
       if unsafe !isFinal && channel.outboundPosition == position { continue }
       if Claims.revoke(position, in: channel.memory) { jobs.append(recall(position, from: channel)) }
     }
@@ -173,7 +185,7 @@ extension ProcessPool {
   /// A job that lies in a ring, with its payload copied out of it where nobody else holds it. Its flight is over.
   func recall(_ position: UInt64, from channel: WorkerChannel) -> QueuedJob {
     let job = copy(position, of: channel)
-    if unsafe job.extras?.options.timeout != nil { unsafe channel.timedFlights -= 1 }
+    if job.extras?.options.timeout != nil { unsafe channel.timedFlights -= 1 }
     channel.conclude(position, .revoked)
     return job
   }
@@ -201,6 +213,7 @@ extension ProcessPool {
   func stop(
     _ channel: WorkerChannel, for position: UInt64, _ code: JobError.Code, _ message: String, _ core: inout Core, _ bells: inout Bells
   ) -> Bool {
+    if unsafe channel.isGone { return false }
     guard unsafe channel.doom == nil else { return unsafe channel.doom?.position == position }
     takeBack(from: channel, except: position, isFinal: true, &core)
     for other in unsafe channel.flights.positions where unsafe other > position && channel.flights[other].stage == .sent {

@@ -32,7 +32,7 @@ extension ProcessPool {
       moved = false
       for channel in channels {
         if channel.hasResponses && drain(channel, batch) { moved = true }
-        if channel.hasOutbound.load(ordering: .acquiring) && stream(channel) { moved = true }
+        if channel.hasOutbound.load(ordering: .acquiring) && stream(channel) == true { moved = true }
       }
     }
   }
@@ -90,7 +90,12 @@ extension ProcessPool {
       if core.state.needsTicks {
         if now >= lastTick + Self.tickInterval {
           lastTick = now
-          for place in core.state.tick() { if let channel = core.channels[place] { takeBack(from: channel, &core) } }
+          for place in core.state.tick() {
+            guard let channel = core.channels[place] else { continue }
+            // What comes next there is not behind anything; taken back it could come after jobs that were submitted later.
+            let spared = core.state.workers[place].phase == .starting ? 0 : recipe.width
+            takeBack(from: channel, sparingFirst: spared, &core)
+          }
         }
       }
       dispatch(&core, &bells)
@@ -98,7 +103,8 @@ extension ProcessPool {
       if core.state.mustGiveUp { giveUp(&core, &plan) }
       if core.state.isShutDown { finish(now, &core, &bells, &plan) }
       // Asked last: what was dispatched here may lie behind another job.
-      if core.state.needsTicks { plan.wakeTime = min(plan.wakeTime, lastTick + Self.tickInterval) }
+      core.wakesForTick = core.state.needsTicks
+      if core.wakesForTick { plan.wakeTime = min(plan.wakeTime, lastTick + Self.tickInterval) }
       if !core.startRequests.isEmpty || !core.violators.isEmpty { plan.wakeTime = now }
       core.sleepsUntil = plan.wakeTime
       return plan
@@ -110,6 +116,12 @@ extension ProcessPool {
   }
   private func returnDelayed(_ now: MonotonicTime, _ core: inout Core, _ plan: inout Plan) {
     guard !core.delayed.isEmpty else { return }
+    // One that was cancelled meanwhile has ended: nobody waits for its next attempt.
+    core.delayed.removeAll { delayed in
+      if unsafe delayed.job.future._withUnsafeGuaranteedRef({ $0.isOpen }) { return false }
+      unsafe delayed.job.future.release()
+      return true
+    }
     let due = core.delayed.filter { $0.time <= now }
     core.delayed.removeAll { $0.time <= now }
     core.queue.putBack(due.map(\.job))
@@ -286,7 +298,8 @@ extension ProcessPool {
       channel.setParked(ticket)
       if channel.hasOutbound.load(ordering: .acquiring) {
         channel.setWantsRoom(ticket)
-        hasStreamed = stream(channel) || hasStreamed
+        // Another thread that streams may have looked for room before we said that we wait for it, and leave now.
+        hasStreamed = stream(channel) != false || hasStreamed
       }
     }
     let isDue = hasStreamed || channels.contains { $0.hasResponsesForSure } || core.withLock { $0.sleepsUntil == nil }
@@ -325,13 +338,15 @@ extension ProcessPool {
 
   /// A worker has gone: what it had finished keeps its result, what it ran fails or runs again, what lay behind runs elsewhere.
   private func bury(_ channel: WorkerChannel, _ output: inout OutputForwarder) {
+    // From here on its number may be another's: nobody signals it any more.
+    core.withLock { _ in unsafe channel.isGone = true }
     let end = channel.process.reap()
-    let batch = BatchCache.take()
+    let batch = batches.take()
     while channel.hasResponses {
       // Another thread may be reading: it will be done in some microseconds.
-      if !drain(channel, batch) && batch.violation != nil { break }
+      if unsafe !drain(channel, batch) && batch.violation != nil { break }
     }
-    BatchCache.give(batch)
+    batches.give(batch)
     // Another thread may have read results that it has not dealt with yet: those jobs have ended, their worker did not fail them.
     while true {
       let read = channel.response.withLock { $0.batchCount }

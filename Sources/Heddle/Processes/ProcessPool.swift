@@ -28,13 +28,15 @@ package protocol ResultReceiver: AnyObject, Sendable {
 /// and what comes in; the other parts are in `ProcessPool+….swift`.
 package final class ProcessPool: FutureSource {
   /// All that the core lock guards, with the fields of `WorkerChannel` that say so.
-  struct Core: ~Copyable {
+  @safe struct Core: ~Copyable {
     var state: PoolState
     var queue = JobQueue()
     /// One a place; nil where there is no process.
     var channels: [WorkerChannel?]
     /// The channels, for those who look at all of them. Made anew when one comes or goes.
-    var live: [WorkerChannel] = []
+    var live: [WorkerChannel] = [] { didSet { unsafe borrowed = unsafe live.map { unsafe Unmanaged.passUnretained($0) } } }
+    /// The same, for those who hold `live` and look at it in a loop.
+    private(set) var borrowed: [Unmanaged<WorkerChannel>] = unsafe []
     var typeNumbers: [ObjectIdentifier: UInt32] = [:]
     var receivers: [any ResultReceiver] = []
     var lastType: ObjectIdentifier?
@@ -45,6 +47,8 @@ package final class ProcessPool: FutureSource {
     var delayed: [(time: MonotonicTime, job: QueuedJob)] = []
     /// Until when the supervisor sleeps; nil: it is awake, and will look at everything.
     var sleepsUntil: MonotonicTime?
+    /// It sleeps until the next tick at most.
+    var wakesForTick = false
     /// When what still runs is to be killed, at shutdown.
     var killTime: MonotonicTime?
     /// Shut down so that what waits does not run any more.
@@ -58,6 +62,7 @@ package final class ProcessPool: FutureSource {
   }
   let core: Locked<Core>
   let recipe: WorkerRecipe
+  let batches = BatchCache()
   let wakeUp: Doorbell
   /// Ends when the last worker has gone after shutdown.
   let finished = Future<Void>(in: nil)
@@ -68,7 +73,7 @@ package final class ProcessPool: FutureSource {
   /// - Throws: `SystemError` where not even the supervisor's thread or descriptor can be had.
   package init(recipe: WorkerRecipe, maxWorkers: Int) throws {
     self.recipe = recipe
-    core = Locked(
+    core = unsafe Locked(
       Core(
         state: PoolState(maxWorkers: maxWorkers, width: recipe.width, capacity: RegionLayout.capacity),
         channels: Array(repeating: nil, count: maxWorkers)))
@@ -164,7 +169,9 @@ package final class ProcessPool: FutureSource {
     let outcome = core.withLock { core -> Cancellation in
       guard let (channel, position) = flight(of: future, in: core) else {
         // It waits here, or has ended. Won under the lock, so that it cannot be sent meanwhile.
-        return future.beginEnding() ? .won : .tooLate
+        guard future.beginEnding() else { return .tooLate }
+        if !core.delayed.isEmpty { nudge(&core, &bells) }
+        return .won
       }
       if unsafe channel.detached[position] == nil, Claims.revoke(position, in: channel.memory) {
         unsafe end(position, of: channel, .revoked, &core).release()

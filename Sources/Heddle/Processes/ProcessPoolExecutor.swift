@@ -21,7 +21,9 @@ import HeddleWire
 public final class ProcessPoolExecutor: JobExecutor, Sendable {
   /// How many jobs run at once, at most. Unit: processes.
   public let maxWorkers: Int
-  private let pool: Result<ProcessPool, JobError>
+  private let pool: ProcessPool?
+  /// Why there is no pool: it could not even be set up (no descriptors left), and its jobs fail with the reason.
+  private let failure: JobError?
 
   /// A pool without workers yet.
   ///
@@ -29,37 +31,36 @@ public final class ProcessPoolExecutor: JobExecutor, Sendable {
   public init(maxWorkers: Int? = nil) {
     let count = max(1, maxWorkers ?? Parallelism.available)
     self.maxWorkers = count
-    // A pool that cannot even be set up (no descriptors left) is one whose jobs fail with the reason.
-    pool = Result { try ProcessPool(recipe: .sameExecutable, maxWorkers: count) }.mapError {
-      JobError(code: .workerNotStarted, message: "The pool could not be set up: \($0). Free some descriptors or threads and make a new one.")
+    do {
+      pool = try ProcessPool(recipe: .sameExecutable, maxWorkers: count)
+      failure = nil
+    } catch {
+      pool = nil
+      failure = JobError(
+        code: .workerNotStarted,
+        message: "The pool could not be set up: \(error). Free some descriptors or threads and make a new one.")
     }
   }
-  deinit { if case .success(let pool) = pool { pool.abandon() } }
+  deinit { pool?.abandon() }
 
   /// Takes a job: encodes it now, on the calling thread, and sends it to a worker.
   public func submit<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
-    switch pool {
-    case .failure(let error):
-      let future = Future<J.Output>(in: nil)
-      future.fail(error)
-      return future
-    case .success(let pool):
-      let future = Future<J.Output>(in: pool)
-      EncoderCache.withEncoder { encoder in
-        do { try encoder.encode(job) } catch {
-          future.fail(JobError.jobNotEncodable(J.self, error))
-          return
-        }
-        unsafe pool.submit(future, bytes: encoder.bytes, segments: encoder.segments, type: ObjectIdentifier(J.self), options: options) {
-          try SwiftReceiver<J>()
-        }
+    guard let pool else { return .failed(failure!) }
+    let future = Future<J.Output>(in: pool)
+    EncoderCache.withEncoder { encoder in
+      do { try encoder.encode(job) } catch {
+        future.fail(JobError.jobNotEncodable(J.self, error))
+        return
       }
-      return future
+      unsafe pool.submit(future, bytes: encoder.bytes, segments: encoder.hasSegments ? encoder.segments : [], type: ObjectIdentifier(J.self), options: options) {
+        try SwiftReceiver<J>()
+      }
     }
+    return future
   }
 
   /// Ends the pool.
-  public func shutdown(_ mode: ShutdownMode) async { if case .success(let pool) = pool { await pool.shutdown(mode) } }
+  public func shutdown(_ mode: ShutdownMode) async { await pool?.shutdown(mode) }
 }
 
 extension WorkerRecipe {
@@ -91,7 +92,8 @@ enum EncoderCache {
       encoder = MessageEncoder()
     }
     body(encoder)
-    encoder.reset()
+    // A large message is not kept alive by a thread that happened to send it.
+    if unsafe !encoder.segments.isEmpty || encoder.bytes.count > 1 << 16 { encoder.reset() }
     if unsafe slot.pointee == nil { unsafe slot.pointee = unsafe Unmanaged.passRetained(encoder).toOpaque() }
   }
 }

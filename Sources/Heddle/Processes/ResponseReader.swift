@@ -16,31 +16,49 @@ struct RawResult {
   static let countLimit = 64
 
   let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: byteLimit, alignment: 16)
-  private(set) var used = 0
-  private(set) var results: [RawResult] = []
+  @exclusivity(unchecked) private(set) var used = 0
+  @exclusivity(unchecked) private(set) var results: [RawResult] = []
   /// The worker greeted.
-  var hasGreeting = false
+  @exclusivity(unchecked) var hasGreeting = false
   /// What the worker wrote is not of the protocol: a sentence why.
-  var violation: String?
+  @exclusivity(unchecked) var violation: String?
   let decoder = MessageDecoder()
+  /// Results whose futures are known, and the pool's receivers, by type.
+  @exclusivity(unchecked) var arrivals: [Arrival] = []
+  @exclusivity(unchecked) var receivers: [any ResultReceiver] = []
+
+  /// A result, resolved to whom it belongs.
+  struct Arrival {
+    var future: AnyFuture
+    var type: Int
+    /// Its index in `results`.
+    var result: Int
+    /// Which run of the job it was.
+    var attempt: Int
+  }
 
   deinit { unsafe bytes.deallocate() }
 
   func clear() {
-    used = 0
-    results.removeAll(keepingCapacity: true)
-    hasGreeting = false
-    violation = nil
+    unsafe used = 0
+    unsafe results.removeAll(keepingCapacity: true)
+    unsafe hasGreeting = false
+    unsafe violation = nil
   }
-  var isFull: Bool { results.count >= Self.countLimit }
+  var isFull: Bool { unsafe results.count >= Self.countLimit }
+  /// What a result says, for as long as the batch is not cleared.
+  func answer(_ arrival: Arrival) -> WorkerAnswer {
+    let result = unsafe results[arrival.result]
+    return unsafe WorkerAnswer(kind: result.header.type, bytes: bytes(of: result), segments: result.large, attempt: arrival.attempt)
+  }
   /// Room for a payload; nil: it does not fit this batch any more.
   func claim(_ byteCount: Int) -> UnsafeMutableRawBufferPointer? {
     guard unsafe used + byteCount <= bytes.count else { return nil }
-    defer { used += (byteCount + 15) & ~15 }
+    defer { unsafe used += (byteCount + 15) & ~15 }
     return unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[used..<used + byteCount])
   }
-  func append(_ header: FrameHeader, range: Range<Int>) { results.append(RawResult(header: header, range: range)) }
-  func append(_ large: LargeMessage) { results.append(RawResult(header: large.header, range: 0..<0, large: large)) }
+  func append(_ header: FrameHeader, range: Range<Int>) { unsafe results.append(RawResult(header: header, range: range)) }
+  func append(_ large: LargeMessage) { unsafe results.append(RawResult(header: large.header, range: 0..<0, large: large)) }
   func bytes(of result: RawResult) -> UnsafeRawBufferPointer {
     unsafe result.large?.main ?? UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[result.range])
   }
@@ -98,28 +116,28 @@ struct ResponseReader: ~Copyable {
   mutating func read(into batch: ResultBatch) -> Int {
     // Frames are multiples of 16: less than one would lie there for ever.
     guard let available = ring.available, available % Frame.headerByteCount == 0 else {
-      batch.violation = "it moved the end of its results to a place that cannot be"
+      unsafe batch.violation = "it moved the end of its results to a place that cannot be"
       batchCount += 1
       return 0
     }
     var offset = 0
-    while !batch.isFull && batch.violation == nil && available - offset >= Frame.headerByteCount {
+    while unsafe !batch.isFull && batch.violation == nil && available - offset >= Frame.headerByteCount {
       let header = ring.header(offset: offset)
       let count = Int(header.byteCount)
       guard count <= Frame.payloadLimit else {
-        batch.violation = "it wrote a frame of \(count) bytes; the limit is \(Frame.payloadLimit)"
+        unsafe batch.violation = "it wrote a frame of \(count) bytes; the limit is \(Frame.payloadLimit)"
         break
       }
       let size = Frame.byteCount(payload: count)
       guard available - offset >= size else {
-        batch.violation = "it published half a frame"
+        unsafe batch.violation = "it published half a frame"
         break
       }
       guard take(header, at: offset + Frame.headerByteCount, into: batch) else { break }
       offset += size
     }
     ring.advance(offset)
-    if offset > 0 || batch.violation != nil { batchCount += 1 }
+    if unsafe offset > 0 || batch.violation != nil { batchCount += 1 }
     if offset > 0 { ring.publish() }
     return offset
   }
@@ -128,7 +146,7 @@ struct ResponseReader: ~Copyable {
     let count = Int(header.byteCount)
     switch header.kind {
     case ResponseKind.hello:
-      batch.hasGreeting = true
+      unsafe batch.hasGreeting = true
     case ResponseKind.result where large == nil:
       guard let target = unsafe batch.claim(count) else { return false }
       unsafe ring.copy(offset: offset, to: target)
@@ -138,23 +156,23 @@ struct ResponseReader: ~Copyable {
       guard let target = unsafe batch.claim(count) else { return false }
       unsafe ring.copy(offset: offset, to: target)
       guard let shape = unsafe MessageShape(decoding: UnsafeRawBufferPointer(target), limit: LargeMessage.byteLimit) else {
-        batch.violation = "it announced a result of impossible size"
+        unsafe batch.violation = "it announced a result of impossible size"
         break
       }
       guard let message = LargeMessage(header: header, shape: shape) else {
-        batch.violation = "it announced a result of \(shape.totalByteCount) bytes, for which there is no memory here"
+        unsafe batch.violation = "it announced a result of \(shape.totalByteCount) bytes, for which there is no memory here"
         break
       }
       finish(message, batch)
     case ResponseKind.part:
       guard let message = large, let target = unsafe message.claim(count), count > 0 else {
-        batch.violation = "it sent a part of no result"
+        unsafe batch.violation = "it sent a part of no result"
         break
       }
       unsafe ring.copy(offset: offset, to: target)
       finish(message, batch)
     default:
-      batch.violation = "it wrote a frame of unknown kind \(header.kind)"
+      unsafe batch.violation = "it wrote a frame of unknown kind \(header.kind)"
     }
     return true
   }

@@ -32,12 +32,14 @@ final class WorkerChannel: @unchecked Sendable {
   /// Since when it has run nothing that is still wanted although something waits in it.
   @exclusivity(unchecked) var stuckSince: MonotonicTime?
   /// How many type definitions it has been sent.
-  @exclusivity(unchecked) var definedTypes = 0
+  @exclusivity(unchecked) var definedTypes: UInt32 = 0
   /// The position of a large job that is being written; nil: none.
   @exclusivity(unchecked) var outboundPosition: UInt64?
   @exclusivity(unchecked) var bell = Bell()
   /// Why it is being stopped, and the one job that this is about.
   @exclusivity(unchecked) var doom: Doom?
+  /// Its process has ended and is being buried.
+  @exclusivity(unchecked) var isGone = false
   /// What it had reported when its cost was last reckoned.
   @exclusivity(unchecked) var toldTime: UInt64 = 0
   @exclusivity(unchecked) var toldJobs: UInt64 = 0
@@ -177,7 +179,10 @@ final class WorkerChannel: @unchecked Sendable {
     return unsafe detached.isEmpty ? nil : detached.keys.first { UInt32(truncatingIfNeeded: $0) == low }
   }
   /// The job at a position, wherever it is kept.
-  func flight(_ position: UInt64) -> Flight { unsafe detached[position] ?? flights[position] }
+  func flight(_ position: UInt64) -> Flight {
+    // Hardly ever is one kept apart, and even an empty dictionary hashes its key.
+    unsafe detached.isEmpty ? flights[position] : detached[position] ?? flights[position]
+  }
   /// Changes it.
   func update(_ position: UInt64, _ change: (inout Flight) -> Void) {
     if unsafe detached[position] != nil { unsafe change(&detached[position]!) } else { unsafe change(&flights[position]) }

@@ -71,8 +71,7 @@ final class ThreadQueue: Sendable {
   /// Threads that were wanted, less those that could not be started.
   var startedCount: Int { state.withLock { $0.started } }
   private func wakeIfNeeded() {
-    // A sleeper that is about to sleep has counted itself before it looks at the queue for the last time; the lock that the push
-    // took stands between the two, so either it sees the work or we see it.
+    // Whoever is about to sleep has counted itself before it looks at the queue for the last time, under the lock: Threads/README.md.
     if sleepers.load(ordering: .sequentiallyConsistent) > 0 && !isSearching.load(ordering: .sequentiallyConsistent) { parker.unpark(1) }
   }
 
@@ -96,8 +95,9 @@ final class ThreadQueue: Sendable {
       let ticket = parker.ticket
       sleepers.add(1, ordering: .sequentiallyConsistent)
       var work = takeNow(forThread: number)
-      let isClosed = state.withLock { $0.isClosed }
-      if work == nil && !isClosed { parker.park(ticket: ticket) }
+      // The last look is under the lock: a push is before it, and seen, or after it, and sees this sleeper.
+      let (isClosed, isEmpty) = state.withLock { state in (state.isClosed, state.queues.allSatisfy(\.isEmpty)) }
+      if work == nil && !isClosed && isEmpty { parker.park(ticket: ticket) }
       sleepers.subtract(1, ordering: .sequentiallyConsistent)
       if work == nil && !isClosed { work = takeNow(forThread: number) }
       if let work {

@@ -1,3 +1,4 @@
+import Heddle
 import HeddlePython
 import HeddleSystem
 
@@ -57,10 +58,13 @@ final class Batch: Sendable {
   private let room = Parker()
   private let runner: any CallRunner
   private let window: Int
+  /// Counts and times the rows; the progress line reads it.
+  private let meter: MapMeter
 
   init(runner: any CallRunner, keepsOrder: Bool) {
     self.runner = runner
     // In order, a slow input holds back the rows of all behind it; a wider window keeps the workers busy meanwhile.
+    meter = MapMeter(total: nil, workers: runner.window)
     window = runner.window * (keepsOrder ? 8 : 1)
   }
 
@@ -92,6 +96,7 @@ final class Batch: Sendable {
         continue
       }
       guard awaitRoom() else { break }
+      meter.itemSubmitted()
       let place = sequence
       sequence += 1
       guard let arguments = input.arguments() else {
@@ -169,8 +174,7 @@ final class Batch: Sendable {
   /// - Parameter write: Writes a row, whole; `replaces` says whether an older row of its input counts no more.
   func run(_ options: Options, write: (Row, Bool) throws(SystemError) -> Void) -> Result {
     var progress = options.progress
-    let start = MonotonicTime.now
-    var nextDraw = start
+    var nextDraw = MonotonicTime.now
     var result = Result()
     var held: [Int: Finished] = [:]
     var nextInOrder = 0
@@ -190,6 +194,7 @@ final class Batch: Sendable {
         if error.isBrokenPipe { stop(.brokenPipe) } else { stop(.cannotWrite("a result could not be written: \(error.reason)")) }
         return
       }
+      meter.itemEnded(failed: row.failure != nil)
       guard let failure = row.failure else { return result.summary.addSuccess() }
       result.summary.add(failure, input: Self.text(of: finished.input))
       if let limit = options.maxFailures, result.summary.failed >= limit { stop(.tooManyFailures) }
@@ -228,11 +233,8 @@ final class Batch: Sendable {
       for output in options.printed() { progress.pass(output) }
       let now = MonotonicTime.now
       if now >= nextDraw {
-        let isFed = counted.isFed
-        progress.draw(
-          RunProgress(
-            done: result.summary.succeeded + result.summary.failed + counted.skipped, skipped: counted.skipped,
-            failed: result.summary.failed, total: options.total ?? (isFed ? counted.read : nil), elapsed: now - start))
+        meter.setTotal((options.total ?? (counted.isFed ? counted.read : nil)).map { $0 - counted.skipped })
+        progress.draw(RunProgress(meter.snapshot().0, skipped: counted.skipped))
         nextDraw = now + ProgressLine.interval
       }
       if isOver && finished.isEmpty { break }

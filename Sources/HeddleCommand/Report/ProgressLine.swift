@@ -1,3 +1,5 @@
+import Heddle
+
 /// How far a run is, as the progress line shows it.
 struct RunProgress: Equatable {
   /// Inputs that have a row, those that had one before included.
@@ -11,13 +13,33 @@ struct RunProgress: Equatable {
   /// Since the run began.
   var elapsed = Duration.zero
 
+  /// What Heddle measured of the run; nil: only the counts above are known.
+  private var measured: MapProgress?
+
+  init(done: Int = 0, skipped: Int = 0, failed: Int = 0, total: Int? = nil, elapsed: Duration = .zero) {
+    self.done = done
+    self.skipped = skipped
+    self.failed = failed
+    self.total = total
+    self.elapsed = elapsed
+  }
+  /// The progress of a run whose items are the inputs that had no row before; `skipped` had one.
+  init(_ progress: MapProgress, skipped: Int) {
+    self.init(
+      done: progress.done + skipped, skipped: skipped, failed: progress.failed, total: progress.total.map { $0 + skipped },
+      elapsed: progress.elapsed)
+    measured = progress
+  }
+
   /// Inputs a second, in this run.
   var rate: Double {
+    if let measured { return measured.rate }
     let seconds = elapsed / .seconds(1)
     return seconds > 0 ? Double(done - skipped) / seconds : 0
   }
   /// nil: nothing can be said.
   var left: Duration? {
+    if let measured { return measured.remaining }
     guard let total, rate > 0 else { return nil }
     return .seconds(Double(max(total - done, 0)) / rate)
   }

@@ -31,7 +31,7 @@ final class FlatWriter {
   }
 
   /// The variables that every write looks at.
-  private struct State {
+  struct State {
     /// How many containers are open.
     var depth: Int = 0
     var lastSerial: UInt64 = 0
@@ -51,12 +51,12 @@ final class FlatWriter {
     var failures: [EncodingError] = []
   }
 
-  private let state = Cell(State())
+  let state = Cell(State())
   let buffer = WriteBuffer()
   let symbols = SymbolTable()
   /// SAFETY: `WireLimit.nesting` frames, of which the first `depth` are initialised; frames are plain values.
-  private let frames = UnsafeMutablePointer<Frame>.allocate(capacity: WireLimit.nesting)
-  private let blocks: BlockTypes
+  let frames = UnsafeMutablePointer<Frame>.allocate(capacity: WireLimit.nesting)
+  let blocks: BlockTypes
 
   /// Ends a flat attempt early; never seen by a caller of the encoder.
   struct Violation: Error {}
@@ -69,7 +69,7 @@ final class FlatWriter {
     unsafe frames.deallocate()
   }
 
-  private(set) var depth: Int {
+  var depth: Int {
     @inline(__always) get { state.value.depth }
     @inline(__always) set { state.value.depth = newValue }
   }
@@ -79,27 +79,27 @@ final class FlatWriter {
     @inline(__always) set { state.value.lastSerial = newValue }
   }
 
-  private var promised: Int {
+  var promised: Int {
     @inline(__always) get { state.value.promised }
     @inline(__always) set { state.value.promised = newValue }
   }
 
-  private var openCalls: Int {
+  var openCalls: Int {
     @inline(__always) get { state.value.openCalls }
     @inline(__always) set { state.value.openCalls = newValue }
   }
 
-  private(set) var isViolated: Bool {
+  var isViolated: Bool {
     @inline(__always) get { state.value.isViolated }
     @inline(__always) set { state.value.isViolated = newValue }
   }
 
-  private(set) var hasFailed: Bool {
+  var hasFailed: Bool {
     @inline(__always) get { state.value.hasFailed }
     @inline(__always) set { state.value.hasFailed = newValue }
   }
 
-  private(set) var segments: [Segment] {
+  var segments: [Segment] {
     @inline(__always) get { state.value.segments }
     @inline(__always) set { state.value.segments = newValue }
   }
@@ -109,7 +109,7 @@ final class FlatWriter {
     @inline(__always) set { state.value.highKeys = newValue }
   }
 
-  private(set) var failure: EncodingError? {
+  var failure: EncodingError? {
     @inline(__always) get { state.value.failures.first }
     @inline(__always) set {
       if let newValue { state.value.failures = [newValue] } else if !state.value.failures.isEmpty { state.value.failures = [] }
@@ -118,7 +118,8 @@ final class FlatWriter {
 
   /// Starts a message; its value goes to `WireLimit.header`.
   func beginMessage() {
-    reset()
+    clear()
+    buffer.truncate(to: 0)
     symbols.beginMessage()
     buffer.append(fixed: UInt64(WireLimit.versionWord))
   }
@@ -130,9 +131,13 @@ final class FlatWriter {
     symbols.appendTable(to: buffer)
   }
 
-  /// Drops the content and what it refers to.
+  /// Drops the content, what it refers to, and memory that grew large.
   func reset() {
+    clear()
     buffer.removeAll()
+  }
+
+  private func clear() {
     if !segments.isEmpty { segments.removeAll() }
     if !highKeys.isEmpty { highKeys.removeAll() }
     depth = 0
@@ -140,7 +145,7 @@ final class FlatWriter {
     openCalls = 0
     isViolated = false
     hasFailed = false
-    failure = nil
+    if !state.value.failures.isEmpty { state.value.failures = [] }
   }
 
   /// Makes every container that is still held somewhere useless.
@@ -214,19 +219,19 @@ final class FlatWriter {
   }
 
   /// Writes the empty container that a promised value becomes when nobody wrote it.
-  private func keepPromise() {
+  func keepPromise() {
     if promised == buffer.count { appendEmptyContainer() }
     promised = -1
   }
 
-  private func appendEmptyContainer() {
+  func appendEmptyContainer() {
     buffer.append(byte: WireTag.keyed.rawValue)
     buffer.append(fixed: UInt32(0))
   }
 
   /// Closes containers until `target` are open.
   @inline(__always)
-  private func close(to target: Int) {
+  func close(to target: Int) {
     while depth > target {
       depth &-= 1
       // SAFETY: the frame was below `depth`.
@@ -269,7 +274,7 @@ final class FlatWriter {
   }
 
   @inline(never)
-  private func violation() throws {
+  func violation() throws {
     isViolated = true
     throw Violation()
   }
@@ -306,120 +311,5 @@ final class FlatWriter {
       position = next
     }
     return numbers
-  }
-
-  // MARK: Values
-
-  /// Starts the value of a super encoder, which may be written later or never.
-  func promise() -> Int {
-    promised = buffer.count
-    return promised
-  }
-
-  /// Whether the value at `start` can be written now.
-  @inline(__always)
-  func claim(_ start: Int, depth place: Int) throws {
-    guard start == buffer.count, place == depth, !isViolated else { return try violation() }
-  }
-
-  /// Appends any value; a nested type that encodes nothing becomes an empty keyed container.
-  @inline(__always)
-  func append<Value: Encodable>(_ value: Value) throws {
-    if let block = blocks.type(for: Value.self) {
-      append(block: reinterpret(value, as: block))
-      return
-    }
-    let start = buffer.count
-    let place = depth
-    try call(value, at: start, depth: place)
-    finishValue(at: start, depth: place)
-  }
-
-  /// Lets a value encode itself at a place, where it may have written already.
-  @inline(__always)
-  func call<Value: Encodable>(_ value: Value, at start: Int, depth place: Int) throws {
-    guard openCalls < WireLimit.calls else {
-      hasFailed = true
-      throw EncodingError.nestedTooDeep(codingPath: codingPath(depth: place) ?? [])
-    }
-    openCalls &+= 1
-    do {
-      try value.encode(to: FlatEncoder(writer: self, start: start, depth: place))
-    } catch {
-      openCalls &-= 1
-      hasFailed = true
-      throw error
-    }
-    openCalls &-= 1
-  }
-
-  @inline(__always)
-  private func finishValue(at start: Int, depth place: Int) {
-    if promised >= 0 { keepPromise() }
-    close(to: place)
-    if buffer.count == start { appendEmptyContainer() }
-  }
-
-  /// Appends an array as one block, or keeps it as a segment where it is large.
-  func append<Block: BlockArray>(block array: Block) {
-    unsafe array.withBlock { bytes in
-      let isSegment = bytes.count >= WireLimit.segment
-      buffer.append(byte: (isSegment ? WireTag.segment : .block).rawValue)
-      buffer.append(byte: Block.kind.rawValue)
-      buffer.append(varint: UInt64(array.count))
-      if isSegment {
-        buffer.append(varint: UInt64(segments.count))
-        state.value.segments.append(unsafe Segment(owner: array, bytes: bytes))
-      } else {
-        unsafe buffer.append(contentsOf: bytes)
-      }
-    }
-  }
-
-  /// Makes an unkeyed container without elements into a block; it takes no more elements after that.
-  ///
-  /// - Returns: False where the container has elements, so that the caller appends one by one.
-  func replaceContainer(_ handle: Handle, by array: some BlockArray) throws -> Bool {
-    try enter(handle)
-    guard unsafe frames[handle.depth].tag == .unkeyed, unsafe frames[handle.depth].count == 0 else { return false }
-    unsafe frames[handle.depth].tag = .block
-    unsafe frames[handle.depth].count = array.count
-    buffer.truncate(to: unsafe frames[handle.depth].start)
-    append(block: array)
-    return true
-  }
-
-  // MARK: Where a value is
-
-  /// The path of what is written at a depth, nil where the frames no longer know.
-  func codingPath(depth place: Int) -> [any CodingKey]? {
-    guard place <= depth else { return nil }
-    return (0..<place).map { level in
-      let frame = unsafe frames[level]
-      return frame.tag == .keyed ? WireKey(stringValue: symbols.name(of: frame.lastKey)) : WireKey(index: frame.count - 1)
-    }
-  }
-
-  /// The path of a value, which only the tree can tell once others were written behind it.
-  func codingPath(ofValueAt start: Int, depth place: Int) -> [any CodingKey] {
-    guard place <= depth, !isViolated, place == 0 || isLast(start, at: place - 1), let path = codingPath(depth: place) else {
-      isViolated = true
-      return []
-    }
-    return path
-  }
-
-  private func isLast(_ start: Int, at level: Int) -> Bool {
-    // SAFETY: callers made sure that the frame is open.
-    unsafe frames[level].lastValue == start
-  }
-
-  /// The path of a container.
-  func codingPath(of handle: Handle) -> [any CodingKey] {
-    guard handle.depth < depth, !isViolated, unsafe frames[handle.depth].serial == handle.serial else {
-      isViolated = true
-      return []
-    }
-    return codingPath(depth: handle.depth) ?? []
   }
 }

@@ -54,8 +54,8 @@ final class KeyTable {
     return numbers[name] ?? -1
   }
 
-  /// The place of a key type's memo, which is kept instead of the memo itself: a decoding container is copied at each use, and a reference
-  /// more costs it 10 ns.
+  /// The place of a key type's memo, which is kept instead of the memo itself: a decoding container is copied at each use, and each reference
+  /// in it is retained then.
   @inline(__always)
   func memo(for type: (some CodingKey).Type) -> Int {
     memoPlaces.value(for: type) {

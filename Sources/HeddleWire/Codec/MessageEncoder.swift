@@ -5,7 +5,7 @@ public final class MessageEncoder {
   private let current: Cell<FlatWriter>
   private let blocks = BlockTypes()
   /// Types whose containers are not used in LIFO order: a flat attempt is known to be in vain.
-  private var treeTypes: Set<ObjectIdentifier> = []
+  @exclusivity(unchecked) private var treeTypes: Set<ObjectIdentifier> = []
 
   public init() {
     current = Cell(FlatWriter(blocks: blocks))
@@ -20,6 +20,9 @@ public final class MessageEncoder {
 
   /// The blocks of 64 KiB and more, kept by reference, in order of their numbers; valid until the next `encode` or `reset`.
   public var segments: [Segment] { writer.segments }
+
+  /// Whether there are segments, without a look at them.
+  public var hasSegments: Bool { !writer.segments.isEmpty }
 
   /// Replaces the content by `value`.
   ///
@@ -46,7 +49,8 @@ public final class MessageEncoder {
   }
 
   private func encodeFlatOrTree<Value: Encodable>(_ value: Value) throws {
-    if treeTypes.isEmpty || !treeTypes.contains(ObjectIdentifier(Value.self)) {
+    let writer = self.writer
+    if unsafe treeTypes.isEmpty || !treeTypes.contains(ObjectIdentifier(Value.self)) {
       writer.beginMessage()
       do {
         try writer.append(value)
@@ -60,12 +64,13 @@ public final class MessageEncoder {
     let context = TreeContext(blocks: blocks)
     let root = try context.node(for: value, codingPath: [])
     if let failure = context.failure { throw failure }
-    treeTypes.insert(ObjectIdentifier(Value.self))
+    unsafe treeTypes.insert(ObjectIdentifier(Value.self))
     dropStaleContainers()
-    writer.beginMessage()
-    try writer.append(root)
-    if let failure = writer.failure { throw failure }
-    writer.endMessage()
+    let fresh = self.writer
+    fresh.beginMessage()
+    try fresh.append(root)
+    if let failure = fresh.failure { throw failure }
+    fresh.endMessage()
   }
 
   /// Gives the writer away when a container of the value is still held by somebody: a later write to it must not reach a later message.

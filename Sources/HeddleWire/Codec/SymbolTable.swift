@@ -86,11 +86,6 @@ final class SymbolTable {
     return number
   }
 
-  /// The name that has this number in this message.
-  func name(numbered number: Int) -> String {
-    state.value.symbols[state.value.used[number]].name
-  }
-
   /// Notes that a frame writes this key now, and returns the serial of the frame that did so last, 0 where none did in this message.
   func noteUse(of symbol: Int, by frame: UInt64) -> UInt64 {
     let previous = state.value.symbols[symbol].frame

@@ -65,8 +65,7 @@ enum WireLimit {
   ///
   /// Unit: containers.
   ///
-  /// `JSONDecoder` has the same bound. A level costs under 4 KiB of stack in debug builds, so this fits a thread of 8 MiB and a
-  /// worker's of 4.
+  /// `JSONDecoder` has the same bound. Each level is several frames of a thread's stack.
   static let nesting = 512
 
   /// How many calls of `encode(to:)` or `init(from:)` may be open.

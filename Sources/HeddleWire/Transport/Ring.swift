@@ -22,9 +22,11 @@ import Synchronization
     self.capacity = capacity
   }
 
-  /// Looks where the reader is. false: the other side wrote a number that cannot be.
+  /// Looks where the reader is. A full fence: it may follow a store that says "I wait for room".
+  ///
+  /// - Returns: false where the other side wrote a number that cannot be.
   public mutating func refreshTail() -> Bool {
-    let now = unsafe tailWord.pointee.load(ordering: .acquiring)
+    let now = unsafe tailWord.pointee.load(ordering: .sequentiallyConsistent)
     // Between what it was and what was written, in arithmetic that wraps.
     guard now &- tail <= head &- tail else { return false }
     tail = now

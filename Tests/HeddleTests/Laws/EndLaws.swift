@@ -40,7 +40,9 @@ extension Core {
         #expect(ends.counts.allSatisfy { $0 == 1 }, "a future ended \(Set(ends.counts)) times")
       }
     }
-    @Test(arguments: Kind.allCases) func `a completion that comes late is called at once, and each of many is called once`(kind: Kind) async throws {
+    @Test(arguments: Kind.allCases) func `a completion that comes late is called at once, and each of many is called once`(kind: Kind)
+      async throws
+    {
       try await withSubject(kind) { subject in
         let calls = Mutex<[Int]>([])
         let future = subject.submit(Doubled(value: 21))

@@ -14,7 +14,9 @@ extension Core {
         }
       }
     }
-    @Test(arguments: Kind.allCases) func `another error arrives as itself here and as a RemoteError from another process`(kind: Kind) async throws {
+    @Test(arguments: Kind.allCases) func `another error arrives as itself here and as a RemoteError from another process`(kind: Kind)
+      async throws
+    {
       try await withSubject(kind) { subject in
         let error = await subject.submit(Fails()).result.error
         if kind.isRemote {
@@ -35,7 +37,9 @@ extension Core {
         }
       }
     }
-    @Test(arguments: Kind.allCases) func `a CancellationError of a job that nobody cancelled is an error like any other`(kind: Kind) async throws {
+    @Test(arguments: Kind.allCases) func `a CancellationError of a job that nobody cancelled is an error like any other`(kind: Kind)
+      async throws
+    {
       struct GivesUp: Job {
         func run() async throws -> Int { throw CancellationError() }
       }

@@ -13,7 +13,9 @@ extension Core {
         #expect(values == (0..<300).map { $0 * 2 })
       }
     }
-    @Test(arguments: Kind.allCases) func `in completion order each output comes once, and a slow item holds up nobody`(kind: Kind) async throws {
+    @Test(arguments: Kind.allCases) func `in completion order each output comes once, and a slow item holds up nobody`(kind: Kind)
+      async throws
+    {
       let scratch = Scratch()
       try await withSubject(kind) { subject in
         let jobs = (0..<100).map { number in

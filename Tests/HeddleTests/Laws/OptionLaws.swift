@@ -36,7 +36,8 @@ extension Core {
         #expect((try? next.get()) == 4, "the executor goes on")
       }
     }
-    @Test(arguments: Kind.allCases.filter(\.queues)) func `the future of a job that heeds nothing ends on time too`(kind: Kind) async throws {
+    @Test(arguments: Kind.allCases.filter(\.queues)) func `the future of a job that heeds nothing ends on time too`(kind: Kind) async throws
+    {
       try await withSubject(kind) { subject in
         let begin = MonotonicTime.now
         let future = subject.submit(Blocks(milliseconds: 1200), options: JobOptions(timeout: .milliseconds(50)))
@@ -133,7 +134,8 @@ extension Core {
     }
     @Test(arguments: Kind.allCases.filter(\.queues)) func `a message about a job calls it by its label`(kind: Kind) async throws {
       try await withSubject(kind) { subject in
-        let error = await subject.submit(Blocks(milliseconds: 300), options: JobOptions(timeout: .milliseconds(20), label: "the blue one")).result.jobError
+        let error = await subject.submit(Blocks(milliseconds: 300), options: JobOptions(timeout: .milliseconds(20), label: "the blue one"))
+          .result.jobError
         withKnownIssue("JobOptions.label is not used by any message") { #expect(error?.message.contains("the blue one") == true) }
       }
     }

@@ -3,12 +3,16 @@ import HeddleSystem
 import Testing
 
 extension Core {
-  /// Law 4: shutdown returns, and leaves nothing. The leak guard counts; here the executor and its futures are still held meanwhile.
+  /// Law 4: shutdown returns, and leaves nothing.
+  ///
+  /// The leak guard counts; here the executor and its futures are still held meanwhile.
   @Suite struct ShutdownLaws {
     enum Stage: CaseIterable { case new, starting, idle, busy }
     static let modes: [ShutdownMode] = [.finishAll, .finishRunning, .kill(after: .zero), .kill(after: .milliseconds(100))]
 
-    @Test(arguments: Kind.allCases, Stage.allCases) func `shutdown in each mode returns and leaves nothing`(kind: Kind, stage: Stage) async throws {
+    @Test(arguments: Kind.allCases, Stage.allCases) func `shutdown in each mode returns and leaves nothing`(kind: Kind, stage: Stage)
+      async throws
+    {
       for mode in Self.modes {
         let before = Footprint.now()
         let scratch = Scratch()
@@ -23,9 +27,12 @@ extension Core {
           try await eventually("two started jobs") { scratch.count("started") >= 2 }
         }
         let shutdown = Task { await subject.shutdown(mode) }
-        if stage == .busy, case .kill = mode {} else {
+        if stage == .busy, case .kill = mode {
+        } else {
           // Those that wait are dropped before those that run can end.
-          if mode == .finishRunning && kind.queues { try await eventually("cancelled ones") { held.count { $0.state == .cancelled } >= 4 || stage != .busy } }
+          if mode == .finishRunning && kind.queues {
+            try await eventually("cancelled ones") { held.count { $0.state == .cancelled } >= 4 || stage != .busy }
+          }
           append([1], to: scratch.path("gate"))
         }
         try await within("shutdown \(mode) of \(kind), \(stage)", limit: .seconds(10)) { await shutdown.value }
@@ -84,7 +91,9 @@ extension Core {
       #expect(error?.code == .timedOut)
       append([1], to: scratch.path("gate"))
     }
-    @Test(arguments: Kind.allCases) func `what is submitted after shutdown fails with executorShutDown and does not run`(kind: Kind) async throws {
+    @Test(arguments: Kind.allCases) func `what is submitted after shutdown fails with executorShutDown and does not run`(kind: Kind)
+      async throws
+    {
       let scratch = Scratch()
       let subject = kind.make()
       _ = try await within("a first job") { try await subject.submit(Doubled(value: 1)).value }
@@ -97,7 +106,9 @@ extension Core {
       }
       #expect(scratch.count("marks") == 0)
     }
-    @Test(arguments: Kind.allCases) func `withExecutor shuts down when its body returns, and drops what waits when it throws`(kind: Kind) async throws {
+    @Test(arguments: Kind.allCases) func `withExecutor shuts down when its body returns, and drops what waits when it throws`(kind: Kind)
+      async throws
+    {
       let scratch = Scratch()
       let futures = try await within("withExecutor") {
         await withExecutor(kind.make()) { pool in (0..<20).map { pool.submit(Doubled(value: $0)) } }

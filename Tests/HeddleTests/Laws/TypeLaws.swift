@@ -125,7 +125,9 @@ extension Core {
         #expect(error as? PrivateRefusal == PrivateRefusal(code: 3))
       }
     }
-    @Test(arguments: [Kind.processes, .hybridProcesses]) func `a job that no other process can find is refused at submit, with a sentence`(kind: Kind) async throws {
+    @Test(arguments: [Kind.processes, .hybridProcesses]) func `a job that no other process can find is refused at submit, with a sentence`(
+      kind: Kind
+    ) async throws {
       try await withSubject(kind) { subject in
         let future = subject.submit(Echo(value: PrivateThing()))
         #expect(future.isDone)

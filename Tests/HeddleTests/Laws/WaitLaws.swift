@@ -8,7 +8,9 @@ extension Core {
   @Suite struct WaitLaws {
     /// Two held jobs and a fast one on each executor.
     private func withAll(
-      _ body: @escaping @Sendable (_ held: [Future<Int>], _ fast: [Future<Int>], _ refused: () -> Future<Int>, _ open: () -> Void) async throws -> Void
+      _ body:
+        @escaping @Sendable (_ held: [Future<Int>], _ fast: [Future<Int>], _ refused: () -> Future<Int>, _ open: () -> Void) async throws ->
+        Void
     ) async throws {
       let scratch = Scratch()
       let subjects = Kind.allCases.map { $0.make() }
@@ -91,7 +93,9 @@ extension Core {
           _ = try! OSThread(name: "test-waiter") {
             var answers: [String] = []
             func note(_ body: () throws -> Int) {
-              do { answers.append("\(try body())") } catch is FutureTimeout { answers.append("timeout") } catch { answers.append("\(type(of: error))") }
+              do { answers.append("\(try body())") } catch is FutureTimeout { answers.append("timeout") } catch {
+                answers.append("\(type(of: error))")
+              }
             }
             note { try held.wait(timeout: .milliseconds(30)) }
             note { try subject.submit(Doubled(value: 4)).wait() }

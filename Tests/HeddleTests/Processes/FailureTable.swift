@@ -6,7 +6,8 @@ import Testing
 /// The ways in which one job among good ones goes wrong.
 enum Misfortune: String, Codable, CaseIterable, Sendable, CustomTestStringConvertible {
   case arrayIndex, overflow, fatalError, segmentationFault, abort, illegal, exit0, exit3, killed, terminated, stackOverflow
-  case argumentNotEncodable, jobNotDecodable, resultNotEncodable, resultNotDecodable, throwsCodable, throwsOther, privateGeneric, closesChannel
+  case argumentNotEncodable, jobNotDecodable, resultNotEncodable, resultNotDecodable, throwsCodable, throwsOther, privateGeneric,
+    closesChannel
   var testDescription: String { rawValue }
 
   /// How the error must read; nil: not a `JobError`.
@@ -132,7 +133,9 @@ extension Misfortune {
 extension Core {
   /// One job of a thousand goes wrong: it costs its own future and nothing else.
   @Suite struct FailureTable {
-    @Test(arguments: Misfortune.allCases) func `a misfortune in the middle of 1000 good jobs costs its own future only`(misfortune: Misfortune) async throws {
+    @Test(arguments: Misfortune.allCases) func `a misfortune in the middle of 1000 good jobs costs its own future only`(
+      misfortune: Misfortune
+    ) async throws {
       let scratch = Scratch()
       let marks = scratch.path("marks")
       let bad = scratch.path("bad")
@@ -168,7 +171,9 @@ extension Core {
     }
     private func check(_ error: any Error, _ misfortune: Misfortune) {
       guard let code = misfortune.code else {
-        if misfortune == .throwsCodable { #expect(error as? Refusal == Refusal(code: 5, reason: "no")) } else {
+        if misfortune == .throwsCodable {
+          #expect(error as? Refusal == Refusal(code: 5, reason: "no"))
+        } else {
           #expect(error as? RemoteError == RemoteError(typeName: "Opaque", description: "opaque: odd"))
         }
         return

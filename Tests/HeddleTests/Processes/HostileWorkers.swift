@@ -44,7 +44,10 @@ private struct Spoils: Job {
     case .unknownPosition: frame(0, 2, 0x7fff_ffff, size: 16)
     case .impossibleShape: frame(24, 3, 0, [1 << 60, 1, 1 << 60], size: 48)
     case .badTail: unsafe words.storeBytes(of: UInt64.max / 2, toByteOffset: 64, as: UInt64.self)
-    case .everything: for offset in stride(from: 0, to: 1 << 16, by: 8) { unsafe words.storeBytes(of: .random(in: 0...(.max)), toByteOffset: offset, as: UInt64.self) }
+    case .everything:
+      for offset in stride(from: 0, to: 1 << 16, by: 8) {
+        unsafe words.storeBytes(of: .random(in: 0...(.max)), toByteOffset: offset, as: UInt64.self)
+      }
     }
     // The doorbell: the parent may sleep.
     unsafe send(3, "x", 1, Int32(MSG_DONTWAIT))
@@ -56,7 +59,9 @@ private struct Spoils: Job {
 extension Core {
   /// What a worker writes is untrusted.
   @Suite struct HostileWorkers {
-    @Test(arguments: Nonsense.allCases) func `a worker that writes nonsense is killed with a reason, and the pool goes on`(nonsense: Nonsense) async throws {
+    @Test(arguments: Nonsense.allCases) func `a worker that writes nonsense is killed with a reason, and the pool goes on`(
+      nonsense: Nonsense
+    ) async throws {
       try await withSubject(.processes, workers: 1) { pool in
         let future = pool.submit(Spoils(nonsense: nonsense))
         let (done, _) = await wait(for: [future], timeout: .seconds(5))

@@ -66,7 +66,10 @@ private func residentByteCount() -> Int {
 extension Core {
   /// Arguments and results of any size, in both directions, without a deadlock.
   @Suite struct LargePayloads {
-    @Test(arguments: [0, 1, (1 << 16) - 1, 1 << 16, (1 << 16) + 1, (1 << 17) - 1, 1 << 17, (1 << 17) + 1, (1 << 20) - 16, 1 << 20, (1 << 20) + 1, 5 << 20, 64 << 20])
+    @Test(arguments: [
+      0, 1, (1 << 16) - 1, 1 << 16, (1 << 16) + 1, (1 << 17) - 1, 1 << 17, (1 << 17) + 1, (1 << 20) - 16, 1 << 20, (1 << 20) + 1, 5 << 20,
+      64 << 20,
+    ])
     func `an argument and a result of that many bytes arrive whole, beside other fields`(byteCount: Int) async throws {
       try await withSubject(.processes) { pool in
         let bytes = pattern(byteCount, seed: 3)
@@ -148,12 +151,18 @@ extension Core {
           await killWorkers(after: .microseconds(500 * round))
           let result = await large.result
           // The kill may come before it was claimed (then it runs elsewhere), while it comes in, or after.
-          if let error = result.error { #expect((error as? JobError)?.exit == .signal(9), "\(error)") } else {
+          if let error = result.error {
+            #expect((error as? JobError)?.exit == .signal(9), "\(error)")
+          } else {
             #expect((try? result.get()) == checksum(pattern(32 << 20, seed: round)))
           }
           for (number, future) in small.enumerated() {
             let result = await future.result
-            if let error = result.error { #expect((error as? JobError)?.exit == .signal(9), "\(error)") } else { #expect((try? result.get()) == number * 2) }
+            if let error = result.error {
+              #expect((error as? JobError)?.exit == .signal(9), "\(error)")
+            } else {
+              #expect((try? result.get()) == number * 2)
+            }
           }
         }
       }
@@ -165,7 +174,9 @@ extension Core {
           await killWorkers(after: .milliseconds(2 + 3 * round))
           for (seed, future) in large.enumerated() {
             let result = await future.result
-            if let error = result.error { #expect((error as? JobError)?.exit == .signal(9), "\(error)") } else {
+            if let error = result.error {
+              #expect((error as? JobError)?.exit == .signal(9), "\(error)")
+            } else {
               #expect((try? result.get()).map(checksum) == checksum(pattern(32 << 20, seed: seed)))
             }
           }
@@ -212,7 +223,9 @@ extension Core {
       }
       #expect(best < limit + .milliseconds(100), "\(best)")
     }
-    @Test(arguments: [1 << 18, 4 << 20]) func `a large job does not wait behind a slow one while another worker is free`(byteCount: Int) async throws {
+    @Test(arguments: [1 << 18, 4 << 20]) func `a large job does not wait behind a slow one while another worker is free`(byteCount: Int)
+      async throws
+    {
       let scratch = Scratch()
       try await withSubject(.processes) { pool in
         let slow = pool.submit(Holds(started: scratch.path("started"), gate: scratch.path("gate")))

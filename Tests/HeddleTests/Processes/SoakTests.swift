@@ -18,8 +18,10 @@ extension Core {
       let killer = Task.detached {
         var random = Seeded(seed)
         while !over.isUp {
-          try? await Task.sleep(for: .microseconds(Int.random(in: 500...20_000, using: &random)))
-          if let victim = Footprint.now().children.keys.sorted().randomElement(using: &random), kill(victim, SIGKILL) == 0 { killed.arrive() }
+          try? await Task.sleep(for: .milliseconds(Int.random(in: 20...120, using: &random)))
+          if let victim = Footprint.now().children.keys.sorted().randomElement(using: &random), kill(victim, SIGKILL) == 0 {
+            killed.arrive()
+          }
         }
       }
       var random = Seeded(seed &+ 1)
@@ -69,7 +71,9 @@ extension Core {
       #expect(outcomes.wrong == 0 && outcomes.other == 0)
       #expect(ends.counts.count == submitted && ends.counts.allSatisfy { $0 == 1 })
       // Each job that is not to be retried leaves one mark of eight bytes at most.
-      let runs = unsafe (bytes(of: marks) ?? []).withUnsafeBytes { raw in unsafe (0..<raw.count / 8).map { unsafe raw.loadUnaligned(fromByteOffset: 8 * $0, as: Int.self) } }
+      let runs = unsafe (bytes(of: marks) ?? []).withUnsafeBytes { raw in
+        unsafe (0..<raw.count / 8).map { unsafe raw.loadUnaligned(fromByteOffset: 8 * $0, as: Int.self) }
+      }
       #expect(Set(runs).count == runs.count, "a job ran twice")
       #expect(killed.count > 20)
     }

@@ -27,7 +27,8 @@ struct Footprint: Sendable {
       if name.hasPrefix("heddle-") && !name.hasPrefix("heddle-test") { footprint.threads[name, default: 0] += 1 }
     }
     for number in names(in: "/proc/self/fd") {
-      guard let target = link("/proc/self/fd/\(number)") else { continue }
+      // Dispatch opens a timer's descriptor when it wants one; Heddle has none.
+      guard let target = link("/proc/self/fd/\(number)"), !target.contains("[timerfd]"), !target.contains("[eventpoll]") else { continue }
       // The inode number differs from one pipe to the next.
       let kind = target.split(separator: ":").first.map(String.init) ?? target
       footprint.descriptors[target.contains(":[") && !target.hasPrefix("anon") ? kind : target, default: 0] += 1

@@ -33,7 +33,7 @@ struct Marks: Job {
     return value
   }
 }
-/// Says that it runs by a mark in `started`, and goes on until the file `gate` exists. Heeds cancellation.
+/// Marks `started` and goes on until the file `gate` exists; heeds cancellation.
 struct Holds: Job {
   var started: String
   var gate: String
@@ -44,7 +44,7 @@ struct Holds: Job {
     return value
   }
 }
-/// Blocks its thread. Heeds nothing.
+/// Blocks its thread and heeds nothing.
 struct Blocks: Job {
   var milliseconds: Int
   var value = 0

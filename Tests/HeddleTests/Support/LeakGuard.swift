@@ -55,7 +55,7 @@ enum Watchdog {
   }
   private static let state = Mutex(State())
   private static let parker = Parker()
-  /// For one test case. The helper `within` gives up earlier, and more gently.
+  // For one test case. The helper `within` gives up earlier, and more gently.
   private static let limit = Duration.seconds(60)
 
   static func begin(_ test: String) {
@@ -123,7 +123,9 @@ private final class Once: Sendable {
   func first() -> Bool { isOver.compareExchange(expected: false, desired: true, ordering: .acquiringAndReleasing).exchanged }
 }
 
-/// Waits until `condition` holds: for what another process or thread does. Fails the test after `limit`.
+/// Waits until `condition` holds: for what another process or thread does.
+///
+/// Fails the test after `limit`.
 func eventually(
   _ what: String, limit: Duration = .seconds(10), sourceLocation: SourceLocation = #_sourceLocation, _ condition: () -> Bool
 ) async throws {
