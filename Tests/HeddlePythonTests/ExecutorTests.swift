@@ -125,7 +125,9 @@ struct Gate: Sendable {
 func isRunning(_ future: AnyFuture) async {
   while future.state != .running { try? await Task.sleep(for: .milliseconds(2)) }
 }
-/// Whether a process goes within ten seconds. A zombie of another parent counts as gone.
+/// Whether a process goes within ten seconds.
+///
+/// A zombie of another parent counts as gone.
 func isGone(_ pid: Int32) async -> Bool {
   for _ in 0..<1000 {
     let status = (try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)) ?? ""

@@ -27,7 +27,9 @@ final class WorkerChannel: @unchecked Sendable {
   // Guarded by the core lock.
   @exclusivity(unchecked) var request: RingWriter
   @exclusivity(unchecked) var flights = FlightTable()
-  /// Of a worker that runs several jobs at once: those that have run long and would hold up the window. Each has an owned payload.
+  /// Of a worker that runs several jobs at once: those that have run long and would hold up the window.
+  ///
+  /// Each has an owned payload.
   @exclusivity(unchecked) var detached: [UInt64: Flight] = [:]
   /// Since when it has run nothing that is still wanted although something waits in it.
   @exclusivity(unchecked) var stuckSince: MonotonicTime?
