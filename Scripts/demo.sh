@@ -7,7 +7,7 @@ for tool in swift python3; do
   command -v $tool > /dev/null || { echo "demo: $tool is needed and not on PATH" >&2; exit 2; }
 done
 
-echo "demo: building the tool (swift build -c release --product heddle)"
+echo "demo: building the tool (swift build -c release --product heddle), which takes some minutes the first time"
 log=$(mktemp)
 work=$(mktemp -d)
 trap 'rm -rf "$work" "$log"' EXIT
@@ -24,13 +24,14 @@ PYTHON
 workers=$(python3 -c 'import os; print(max(2, len(os.sched_getaffinity(0))))')
 echo "demo: $(wc -l < "$work/files.txt") files, $workers workers, $(python3 --version)"
 
+cp Examples/StandardLibrary/branches.py "$work"
 for place in threads processes; do
-  set -- "$heddle" map Examples/StandardLibrary/branches.py:measure \
-    --inputs "$work/files.txt" --on $place --workers "$workers" --keep-order --output "$work/$place.jsonl"
+  set -- map branches.py:measure --inputs files.txt --on $place --workers "$workers" --keep-order --output $place.jsonl
   echo
-  echo "\$ heddle ${*:2}"
-  "$@"
+  echo "\$ heddle $*"
+  (cd "$work" && "$heddle" "$@")
 done
 echo
+echo "demo: the same in a plain loop, and a comparison of every result"
 python3 -B Examples/StandardLibrary/compare.py "$work/files.txt" "$work/threads.jsonl" "$work/processes.jsonl"
 head -n 1 "$work/processes.jsonl"

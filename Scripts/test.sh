@@ -5,9 +5,5 @@ cd "$(dirname "$0")/.."
 for tool in swift python3; do
   command -v $tool > /dev/null || { echo "test: $tool is needed and not on PATH" >&2; exit 2; }
 done
-if [ $# -eq 0 ]; then
-  echo "test: the Python side by itself"
-  python3 -B Tests/HeddlePythonTests/bridge_tests.py
-fi
 echo "test: swift test $*"
 exec swift test "$@"

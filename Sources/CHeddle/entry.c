@@ -80,10 +80,30 @@ const char *heddle_library_to_preload(void) { return NULL; }
 // The Swift runtime's own loop of the main actor. It lives in the concurrency library, so it is weak: a program may lack it.
 extern void swift_task_asyncMainDrainQueue(void) __attribute__((weak));
 
+#if defined(__linux__)
+#include <poll.h>
+// The seam that libdispatch has for other run loops (Core Foundation's): a descriptor that says when the main queue has work, and
+// the call that does it. Weak too: a program without libdispatch has no main queue.
+extern int _dispatch_get_main_queue_handle_4CF(void) __attribute__((weak));
+extern void _dispatch_main_queue_callback_4CF(void *message) __attribute__((weak));
+
+static void serve_from_constructor(void) {
+  struct pollfd p = {.fd = _dispatch_get_main_queue_handle_4CF(), .events = POLLIN};
+  for (;;) {
+    uint64_t count;
+    if (poll(&p, 1, -1) > 0 && read(p.fd, &count, sizeof count) >= 0) _dispatch_main_queue_callback_4CF(NULL);
+  }
+}
+#endif
+
 void heddle_serve_main_queue(void) {
 #if defined(__linux__)
-  // In a static executable this runs inside a constructor, where draining the main queue would end the thread under it.
-  if (getauxval(AT_BASE) && swift_task_asyncMainDrainQueue) swift_task_asyncMainDrainQueue();
+  if (getauxval(AT_BASE)) {
+    if (swift_task_asyncMainDrainQueue) swift_task_asyncMainDrainQueue();
+  } else if (_dispatch_get_main_queue_handle_4CF && _dispatch_main_queue_callback_4CF) {
+    // A static executable: this runs inside a constructor, and the loop above would end the thread under it.
+    serve_from_constructor();
+  }
 #endif
   for (;;) pause();
 }

@@ -8,8 +8,12 @@ struct HeddleTool: ParsableCommand {
     commandName: "heddle",
     abstract: "Runs a Python function on many inputs, on every core.",
     discussion: """
-      heddle map photos.py:thumbnail *.jpg
-      heddle map --help
+      EXAMPLE
+        heddle map photos.py:thumbnail *.jpg
+        calls thumbnail("a.jpg"), thumbnail("b.jpg"), ... of photos.py, as many at
+        once as there are cores, and prints a line of JSON for each result.
+
+      All that it can do: heddle map --help
       """,
     version: "heddle 0.1.0",
     subcommands: [MapCommand.self])
@@ -23,7 +27,10 @@ struct HeddleTool: ParsableCommand {
       exit(withError: status)
     } catch {
       if exitCode(for: error) == .success { exit(withError: error) }
-      Console.say(fullMessage(for: error))
+      // The parser's own text repeats the usage in three lines; a sentence is read.
+      let sentence = message(for: error).split(whereSeparator: \.isNewline).joined(separator: " ")
+      let help = CommandLine.arguments.dropFirst().first == "map" ? "heddle map --help" : "heddle --help"
+      Console.say("heddle: \(sentence); see \(help)")
       exit(withError: ExitCode(ExitStatus.usage.rawValue))
     }
   }

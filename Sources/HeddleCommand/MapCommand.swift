@@ -10,22 +10,34 @@ struct MapCommand: ParsableCommand {
     discussion: """
       EXAMPLES
         heddle map photos.py:thumbnail *.jpg
-        find . -name '*.py' | heddle map count.py:lines --inputs - --output lines.jsonl
-        heddle map fetch.py:page --inputs urls.txt --on threads -j 32 --timeout 30s --retries 2
-        heddle map train.py:run --inputs grid.csv --input-format csv --output runs.jsonl --resume
+        find . -name '*.py' | heddle map count.py:lines --inputs -
+        heddle map fetch.py:page --inputs urls.txt --on threads -j 32 --retries 2
+        heddle map train.py:run --inputs grid.csv --input-format csv \\
+            --output runs.jsonl --resume
 
       RESULTS
-        Standard output (or --output) gets one JSON object a line, each as soon as its call ends:
-        {"index": 0, "input": "a.jpg", "ok": true, "value": 7, "seconds": 0.12, "attempts": 1}
-        {"index": 1, "input": "b.jpg", "ok": false, "error": {"code": "exception", "type": "ValueError", \
-      "message": "...", "traceback": "..."}, "seconds": 0.01, "attempts": 1}
-        bytes are written as base64, NaN and Infinity as Python's json writes them. What the function prints goes to standard error.
+        One JSON object a line, on standard output or in the --output file, each as
+        soon as its call ends. Here, two that are broken to fit the page:
+
+        {"index": 0, "input": "a.jpg", "ok": true, "value": 7,
+         "seconds": 0.12, "attempts": 1}
+        {"index": 1, "input": "b.jpg", "ok": false,
+         "error": {"code": "exception", "type": "ValueError",
+                   "message": "...", "traceback": "..."},
+         "seconds": 0.01, "attempts": 1}
+
+        "code" is exception, or workerDied (with "exit": "SIGSEGV" or "exit 3"),
+        timedOut, memoryLimitExceeded, notEncodable, notDecodable, workerNotStarted.
+        "seconds" is how long the last try took. bytes are written as base64, NaN
+        and Infinity as Python's json writes them. What the function prints goes to
+        standard error, with a summary at the end.
 
       EXIT STATUS
         0    every input succeeded
         1    some failed, or the results could not be written to the end
         2    wrong usage, target, interpreter or input; nothing was run
-        130  interrupted: Ctrl-C gives what runs 5 seconds, a second Ctrl-C ends at once
+        130  interrupted: after Ctrl-C what runs has 5 seconds, and nothing more
+             starts; a second Ctrl-C ends at once
       """)
 
   @Argument(help: ArgumentHelp("The function: file.py:function or package.module:function.", valueName: "target"))
@@ -36,20 +48,29 @@ struct MapCommand: ParsableCommand {
   @Option(name: .customLong("inputs"), help: ArgumentHelp("Read inputs from a file, one a line; - is standard input.", valueName: "file"))
   var inputFile: String?
   @Option(
-    help: "What a line is: lines (text), json (an object: keyword arguments, an array: positional ones), csv (a row: keyword arguments).")
+    help: ArgumentHelp(
+      "What a line is: lines (text), json (an object: keyword arguments, an array: positional ones), csv (a row: keyword arguments).",
+      valueName: "format"))
   var inputFormat: InputFormat = .lines
 
-  @Option(help: "Where calls run: processes (every core) or threads (one process; right for waiting).")
+  @Option(help: ArgumentHelp("Where calls run: processes (every core) or threads (one process; right for waiting).", valueName: "place"))
   var on: Placement = .processes
-  @Option(name: [.long, .customShort("j")], help: "How many run at once. (default: the cores that this process may use)")
+  @Option(
+    name: [.long, .customShort("j")], parsing: .unconditional,
+    help: ArgumentHelp("How many run at once. (default: the cores that this process may use)", valueName: "number"))
   var workers: Int?
-  @Option(help: "How long one call may take: 30s, 500ms, 2m, 1h.")
+  @Option(
+    help: ArgumentHelp("How long one call may take: 30s, 500ms, 2m, 1h.", valueName: "time"), transform: TimeSpan.init(option:))
   var timeout: TimeSpan?
-  @Option(help: "How often a call is tried again after it failed, for any cause.")
+  @Option(
+    parsing: .unconditional, help: ArgumentHelp("How often a call is tried again after it failed, for any cause.", valueName: "number"))
   var retries: Int = 0
-  @Option(help: "How much memory a worker may use: 500MB, 2GiB.")
+  @Option(
+    help: ArgumentHelp(
+      "How much memory of its own a worker process may have: 500MB, 2GiB. A call that needs more fails. With --on threads all share it.",
+      valueName: "size"), transform: ByteCount.init(option:))
   var memoryLimit: ByteCount?
-  @Option(help: "Start nothing more after that many inputs have failed.")
+  @Option(parsing: .unconditional, help: ArgumentHelp("Start nothing more after that many inputs have failed.", valueName: "number"))
   var maxFailures: Int?
   @Option(
     help: ArgumentHelp("The interpreter. (default: VIRTUAL_ENV, .venv beside the script, python3 on PATH)", valueName: "path"))
@@ -65,7 +86,7 @@ struct MapCommand: ParsableCommand {
   var retryFailed = false
   @Flag(help: "Replace the --output file.")
   var overwrite = false
-  @Option(help: "Show a progress line on standard error. auto: where that is a terminal.")
+  @Option(help: ArgumentHelp("Show a progress line on standard error. auto: where that is a terminal.", valueName: "when"))
   var progress: ProgressOption = .auto
 
   func validate() throws {

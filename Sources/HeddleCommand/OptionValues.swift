@@ -14,6 +14,11 @@ struct TimeSpan: ExpressibleByArgument, Equatable {
     }
     return nil
   }
+  /// As an option of the command.
+  init(option text: String) throws {
+    guard let value = TimeSpan(argument: text) else { throw ValidationError("it is no time; write 30s, 500ms, 2m or 1h") }
+    self = value
+  }
   /// Digits and at most one point: no `nan`, no `0x1p3`, no sign.
   fileprivate static func number(_ text: Substring) -> Double? {
     guard text.first?.isNumber == true, text.allSatisfy({ $0.isASCII && ($0.isNumber || $0 == ".") }) else { return nil }
@@ -45,6 +50,11 @@ struct ByteCount: ExpressibleByArgument, Equatable {
     guard let number = TimeSpan.number(text), number * factor >= 1, number * factor < 1e18 else { return nil }
     bytes = Int(number * factor)
   }
+  /// As an option of the command.
+  init(option text: String) throws {
+    guard let value = ByteCount(argument: text) else { throw ValidationError("it is no size; write 500MB or 2GiB") }
+    self = value
+  }
 }
 
 /// Where the calls run.
@@ -54,6 +64,9 @@ enum Placement: String, ExpressibleByArgument, CaseIterable {
   case interpreters
   case freeThreaded = "free-threaded"
   case auto
+
+  /// Those that can be chosen; the others are refused with a sentence of their own.
+  static var allValueStrings: [String] { [Placement.processes, .threads].map(\.rawValue) }
 }
 
 /// What the lines of the input are.

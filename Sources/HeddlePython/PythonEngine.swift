@@ -4,7 +4,9 @@ import HeddleSystem
 /// The pool of interpreters behind an executor: it is set up at the first call, since which Python depends on where the script is.
 final class PythonEngine: Sendable {
   private struct State {
-    /// nil: not set up. One thread does it; the others wait for `ready`.
+    /// nil: not set up.
+    ///
+    /// One thread does it; the others wait for `ready`.
     var pool: Result<ProcessPool, JobError>?
     var isSettingUp = false
     var isClosed = false
@@ -96,7 +98,8 @@ final class PythonEngine: Sendable {
       let interpreter = try settings.interpreter ?? PythonInterpreter.find(explicit: settings.python, scriptFolder: target.scriptFolder)
       let threads = mode == .threads ? maxWorkers : 1
       var recipe = WorkerRecipe(
-        path: interpreter.executable, arguments: [interpreter.executable] + Bridge.workerArguments(threads: threads, memoryLimit: settings.memoryLimit),
+        path: interpreter.executable,
+        arguments: [interpreter.executable] + Bridge.workerArguments(threads: threads, memoryLimit: settings.memoryLimit),
         environment: ChildProcess.environment)
       recipe.width = threads
       recipe.tellsStarts = true
@@ -129,7 +132,9 @@ final class PythonEngine: Sendable {
   }
 }
 
-/// One target of an executor. Its parts name the pair of it and what reads its results, for the pool.
+/// One target of an executor.
+///
+/// Its parts name the pair of it and what reads its results, for the pool.
 final class PythonFunction: Sendable {
   final class Key: Sendable {}
   private let keys = Locked<[ObjectIdentifier: Key]>([:])

@@ -22,8 +22,9 @@ public enum PythonMode: String, Sendable, Hashable, CaseIterable {
 /// in an extension ends only that process. A call that raises fails with ``PythonFailure``; one whose interpreter died with a
 /// `JobError`.
 ///
-/// With `.threads` a running call cannot be stopped: `cancel()` answers false, and after a time limit the future ends but the
-/// thread is free only when the function returns.
+/// With `.threads` a running call cannot be stopped without the others: `cancel()` answers false, and after a time limit the future ends
+/// but the thread is free only when the function returns. When all threads are lost like that the interpreter is replaced, and what the
+/// module held in its globals is gone. (With `maxWorkers: 1` there are no others: the interpreter is stopped, as with `.processes`.)
 public final class PythonExecutor: Sendable {
   /// How many calls run at once, at most.
   public let maxWorkers: Int
@@ -62,7 +63,9 @@ public final class PythonExecutor: Sendable {
   ) -> JobMap<S, Output> where S.Element == PythonCall<Output> {
     JobMap(source: calls, order: order, inFlight: inFlight ?? maxWorkers * 16, workers: maxWorkers) { self.submit($0, options: options) }
   }
-  /// Ends the executor: no more calls are accepted, and those it holds end as `mode` says. Returns when nothing of it is left.
+  /// Ends the executor: no more calls are accepted, and those it holds end as `mode` says.
+  ///
+  /// Returns when nothing of it is left.
   public func shutdown(_ mode: ShutdownMode = .finishAll) async { await engine.shutdown(mode) }
 
   /// Takes a call whose arguments are encoded, and gives the result as it came, with what was measured.
@@ -93,7 +96,9 @@ package struct PythonSettings: Sendable {
   /// Sends what functions print to standard error, so that standard output is free for results.
   package var printsToStandardError = false
   package var printed: (@Sendable ([UInt8]) -> Void)?
-  /// What a worker may have of memory of its own; nil: what the machine has. Unit: bytes.
+  /// What a worker may have of memory of its own; nil: what the machine has.
+  ///
+  /// Unit: bytes.
   package var memoryLimit: Int?
 
   package init(python: String? = nil) { self.python = python }

@@ -57,7 +57,10 @@ extension PythonInterpreter {
 
   static func notPython(_ path: String, _ output: ChildProcess.Output) -> PythonInterpreterError {
     if output.isTimedOut { return PythonInterpreterError("\(path) did not answer within \(probeLimit); is it a Python interpreter?") }
-    let complaint = String(decoding: output.standardError, as: UTF8.self).split(separator: "\n").last.map { ": \($0)" } ?? ""
+    // Of a traceback the last line says what is wrong, of a shim's advice the first.
+    let lines = String(decoding: output.standardError, as: UTF8.self).split(separator: "\n")
+    let line = lines.last?.first?.isWhitespace == true ? lines.first : lines.last
+    let complaint = line.map { ": \($0)" } ?? ""
     return PythonInterpreterError("\(path) is no Python interpreter that works\(complaint)")
   }
 
@@ -162,7 +165,9 @@ extension PythonInterpreter {
 enum Bridge {
   /// Arguments of an interpreter that serve a pool, on the descriptors that a recipe gives a worker.
   static func workerArguments(threads: Int, memoryLimit: Int?) -> [String] {
-    let numbers = [Int(WorkerRecipe.socketNumber), Int(WorkerRecipe.memoryNumber), Int(WorkerRecipe.lifelineNumber), threads, memoryLimit ?? 0]
+    let numbers = [
+      Int(WorkerRecipe.socketNumber), Int(WorkerRecipe.memoryNumber), Int(WorkerRecipe.lifelineNumber), threads, memoryLimit ?? 0,
+    ]
     return arguments(["serve"] + numbers.map(String.init))
   }
   /// Arguments of an interpreter that run the bridge with `arguments`.

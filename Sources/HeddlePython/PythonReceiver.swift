@@ -38,7 +38,8 @@ struct PythonAnswer {
     case ResultKind.outOfMemory:
       let limit = try MarshalDecoder().decode(PythonMemoryLimit.self, from: payload)
       throw limit.error(of: target, attempt: attempt, ran: wallTime)
-    default: throw JobError(code: .notDecodable, message: "The interpreter answered \(target) in a way that this version of Heddle does not know.")
+    default:
+      throw JobError(code: .notDecodable, message: "The interpreter answered \(target) in a way that this version of Heddle does not know.")
     }
   }
 }
@@ -62,7 +63,8 @@ struct PythonMemoryLimit: Decodable {
 
   func error(of target: String, attempt: Int, ran: Duration) -> JobError {
     // The last line of a traceback that says where.
-    let place = failure.traceback.split(separator: "\n").last { $0.hasPrefix("  File ") }.map { ", at\($0.dropFirst("  File".count))" } ?? ""
+    let place =
+      failure.traceback.split(separator: "\n").last { $0.hasPrefix("  File ") }.map { ", at\($0.dropFirst("  File".count))" } ?? ""
     return JobError(
       code: .memoryLimitExceeded,
       message: "\(target) needed more memory than the \(limit / 1_000_000) MB that a worker may have\(place); "
@@ -132,9 +134,13 @@ final class MeasuredReceiver: PythonResultReceiver {
 
 extension JobError {
   static func garbled(_ target: String) -> JobError {
-    JobError(code: .notDecodable, message: "The interpreter's answer to \(target) cannot be read: something wrote over its memory, or into its channel.")
+    JobError(
+      code: .notDecodable,
+      message: "The interpreter's answer to \(target) cannot be read: something wrote over its memory, or into its channel.")
   }
   static var submittedTooLate: JobError {
-    JobError(code: .executorShutDown, message: "The executor was shut down before this call was submitted. Submit earlier, or make a new executor.")
+    JobError(
+      code: .executorShutDown, message: "The executor was shut down before this call was submitted. Submit earlier, or make a new executor."
+    )
   }
 }

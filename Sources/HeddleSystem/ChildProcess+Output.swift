@@ -4,10 +4,13 @@ import Glibc
 extension ChildProcess {
   /// What a process that was run to its end left behind.
   public struct Output: Sendable {
+    /// What it wrote to its standard output.
     public var standardOutput: [UInt8]
+    /// What it wrote to its standard error.
     public var standardError: [UInt8]
     /// What it wrote to descriptor 3.
     public var answer: [UInt8]
+    /// How it ended; nil where the kernel forgot.
     public var exit: Exit?
     /// Whether it was killed because it took longer than it may.
     public var isTimedOut: Bool

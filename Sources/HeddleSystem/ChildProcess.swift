@@ -6,7 +6,9 @@ import CHeddle
   import Darwin
 #endif
 
-/// A child process of ours and its group; waited for exactly once. Nobody else's child is ever waited for.
+/// A child process of ours and its group; waited for exactly once.
+///
+/// Nobody else's child is ever waited for.
 public final class ChildProcess: Sendable {
   /// Its identifier, which is its group's too.
   public let pid: Int32
@@ -48,7 +50,9 @@ public final class ChildProcess: Sendable {
   /// SIGKILL to the same.
   public func killGroup() { kill(-pid, SIGKILL) }
 
-  /// Takes the ended process off the kernel's table, after the rest of its group was killed. Blocks until it has ended.
+  /// Takes the ended process off the kernel's table, after the rest of its group was killed.
+  ///
+  /// Blocks until it has ended.
   public func reap() -> End {
     var status: Int32 = 0
     var usage = rusage()
@@ -65,13 +69,16 @@ public final class ChildProcess: Sendable {
       peakMemory: Int(usage.ru_maxrss) * 1024, processorTime: time)
   }
 
+  /// How a process ended and what it used.
   public struct End: Sendable {
     /// nil: somebody else in this process waited for our child, so the kernel forgot how it ended.
     public var exit: Exit?
     /// Bytes.
     public var peakMemory: Int?
+    /// In the process and in what it started and waited for.
     public var processorTime: Duration
   }
+  /// How a process ended.
   public enum Exit: Sendable, Hashable {
     case code(Int32)
     case signal(Int32)
@@ -93,6 +100,6 @@ public final class ChildProcess: Sendable {
 private func withCStrings<Result>(_ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result) -> Result {
   var pointers: [UnsafeMutablePointer<CChar>?] = unsafe strings.map { unsafe strdup($0) }
   unsafe pointers.append(nil)
-  defer { for unsafe pointer in unsafe pointers { unsafe free(pointer) } }
+  defer { unsafe pointers.forEach { pointer in unsafe free(pointer) } }
   return unsafe pointers.withUnsafeBufferPointer { unsafe body($0.baseAddress!) }
 }

@@ -8,6 +8,7 @@ import CHeddle
 
 /// A file descriptor with an owner: closed exactly once.
 @frozen public struct Descriptor: ~Copyable, Sendable {
+  /// What the kernel calls it.
   public let number: Int32
 
   /// Takes over `number`, which nobody else may close.
@@ -38,8 +39,11 @@ import CHeddle
     guard number >= 0 else { throw SystemError("make an event descriptor") }
     return Descriptor(owning: number)
   }
+  /// Two descriptors that belong together.
   @frozen public struct Pair: ~Copyable {
+    /// The end that is read, or one of two alike.
     public var first: Descriptor
+    /// The end that is written, or the other.
     public var second: Descriptor
   }
 
@@ -62,6 +66,7 @@ import CHeddle
     if !buffer.isEmpty { return .bytes(buffer) }
     return errno == EAGAIN || errno == EINTR ? .nothingNow : .end
   }
+  /// What a read that does not block has found.
   public enum Available {
     case bytes([UInt8])
     /// Nothing lies there now, but the other side is open.

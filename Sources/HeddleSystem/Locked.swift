@@ -1,7 +1,9 @@
 public import CHeddle
 public import Synchronization
 
-/// A lock and what it guards, as one object. For critical sections of some instructions: it spins before it sleeps.
+/// A lock and what it guards, as one object.
+///
+/// For critical sections of some instructions: it spins before it sleeps.
 ///
 /// No user code, continuation or blocking call may run inside `withLock`. `Synchronization.Mutex` hands over in the kernel
 /// on Linux, which costs microseconds when a submitter and a worker thread meet; this one costs one exchange each way.
@@ -10,15 +12,22 @@ public import Synchronization
   @usableFromInline let word: UnsafeMutablePointer<Atomic<UInt32>>
   @usableFromInline let state: UnsafeMutablePointer<State>
 
-  /// Free. Next: `held`.
+  /// Free.
+  ///
+  /// Next: `held`.
   @usableFromInline static var free: UInt32 { 0 }
-  /// Held, and nobody sleeps. Next: `free`, `contended`.
+  /// Held, and nobody sleeps.
+  ///
+  /// Next: `free`, `contended`.
   @usableFromInline static var held: UInt32 { 1 }
-  /// Held, and somebody may sleep. Next: `free`.
+  /// Held, and somebody may sleep.
+  ///
+  /// Next: `free`.
   @usableFromInline static var contended: UInt32 { 2 }
   /// How often a thread looks before it sleeps; a critical section is shorter than that many pauses.
   @usableFromInline static var spinLimit: Int { 100 }
 
+  /// A free lock around `initial`.
   public init(_ initial: consuming State) {
     unsafe word = .allocate(capacity: 1)
     unsafe word.initialize(to: Atomic(Self.free))
@@ -72,6 +81,7 @@ public import Synchronization
   // SAFETY: only atomic operations reach the word, which lives as long as this owner.
   @usableFromInline let word: UnsafeMutablePointer<Atomic<UInt32>>
 
+  /// A counter that nobody sleeps on.
   public init() {
     unsafe word = .allocate(capacity: 1)
     unsafe word.initialize(to: Atomic(0))
@@ -80,7 +90,9 @@ public import Synchronization
 
   /// To be read before the last look at what one waits for.
   @inlinable public var ticket: UInt32 { unsafe word.pointee.load(ordering: .sequentiallyConsistent) }
-  /// Sleeps unless the counter has moved since `ticket`; at most until `deadline`. May wake early. Blocks.
+  /// Sleeps unless the counter has moved since `ticket`; at most until `deadline`.
+  ///
+  /// May wake early. Blocks.
   public func park(ticket: UInt32, until deadline: MonotonicTime = .distantFuture) {
     var span = UInt64.max
     if deadline != .distantFuture {

@@ -1,9 +1,13 @@
 public import CHeddle
 
-/// A point in time of the monotonic clock, which both processes of a channel share. Unit: nanoseconds since some moment.
+/// A point in time of the monotonic clock, which both processes of a channel share.
+///
+/// Unit: nanoseconds since some moment.
 public struct MonotonicTime: Comparable, Hashable, Sendable {
+  /// Since some moment that both processes share.
   public var nanoseconds: UInt64
 
+  /// The point that lies so long after that moment.
   @inlinable public init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }
 
   /// Now.
@@ -11,6 +15,7 @@ public struct MonotonicTime: Comparable, Hashable, Sendable {
   /// After every other point.
   @inlinable public static var distantFuture: MonotonicTime { MonotonicTime(nanoseconds: .max) }
 
+  /// Whether `a` is earlier.
   @inlinable public static func < (a: MonotonicTime, b: MonotonicTime) -> Bool { a.nanoseconds < b.nanoseconds }
   /// The point `span` after `time`; a span that is negative or too long is cut to the range.
   @inlinable public static func + (time: MonotonicTime, span: Duration) -> MonotonicTime {

@@ -15,8 +15,9 @@ public struct OSThread: Sendable {
     init(_ body: @escaping @Sendable () -> Void) { self.body = body }
   }
 
-  /// Starts a thread with every signal blocked: the host's handlers run on the host's threads. Those that a thread raises itself by a
-  /// fault stay open, or the host's crash reporter would not see a fault on this thread.
+  /// Starts a thread with every signal blocked: the host's handlers run on the host's threads.
+  ///
+  /// Those that a thread raises itself by a fault stay open, or the host's crash reporter would not see a fault on this thread.
   ///
   /// - Parameter takesSignals: the thread takes signals like a program's own; for one whose process is its own.
   /// - Throws: `SystemError` where the process may have no more threads.
@@ -49,7 +50,9 @@ public struct OSThread: Sendable {
     }
     handle = thread
   }
-  /// Waits until the thread has ended. Blocks.
+  /// Waits until the thread has ended.
+  ///
+  /// Blocks.
   public func join() { pthread_join(handle, nil) }
   /// Gives up the right to join: the thread's memory goes when it ends.
   public func detach() { pthread_detach(handle) }
@@ -59,13 +62,17 @@ public struct OSThread: Sendable {
 
 /// A call of the operating system that failed: what was tried, and `errno`.
 public struct SystemError: Error, CustomStringConvertible, Sendable {
+  /// What was tried, as in "could not …".
   public let action: String
+  /// An `errno`.
   public let code: Int32
+  /// An error with that code.
   public init(_ action: String, code: Int32) {
     self.action = action
     self.code = code
   }
   /// With the code that the last call of the operating system left on this thread.
   public init(_ action: String) { self.init(action, code: errno) }
+  /// What was tried and why it failed.
   public var description: String { "could not \(action): \(unsafe String(cString: strerror(code)))" }
 }

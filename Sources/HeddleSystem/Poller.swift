@@ -9,7 +9,9 @@ public struct Poller {
   private var entries: [pollfd] = []
   private var ticket: UInt64 = 0
 
+  /// One that waits for nothing yet.
   public init() {}
+  /// Forgets all descriptors.
   public mutating func clear() { entries.removeAll(keepingCapacity: true) }
   /// Adds a descriptor to read from; -1 is passed over.
   public mutating func add(_ number: Int32) { entries.append(pollfd(fd: number, events: Int16(POLLIN), revents: 0)) }
@@ -18,7 +20,9 @@ public struct Poller {
     ticket += 1
     return ticket
   }
-  /// Waits until one is ready, or the deadline. Blocks.
+  /// Waits until one is ready, or the deadline.
+  ///
+  /// Blocks.
   public mutating func poll(until deadline: MonotonicTime) {
     var milliseconds: Int32 = -1
     if deadline != .distantFuture {
@@ -38,7 +42,9 @@ private func poll_(_ entries: UnsafeMutablePointer<pollfd>, _ count: nfds_t, _ m
 
 /// This process's standard error.
 public enum StandardError {
-  /// Writes as much as fits without waiting. Returns how many bytes; all of them where it is closed.
+  /// Writes as much as fits without waiting.
+  ///
+  /// Returns how many bytes; all of them where it is closed.
   public static func writeWithoutBlocking(_ bytes: [UInt8]) -> Int {
     var written = 0
     while written < bytes.count {

@@ -16,5 +16,6 @@ public enum PrivateMemory {
     if byteCount >= 4 << 20 { unsafe heddle_advise_huge_pages(address, byteCount) }
     return unsafe UnsafeMutableRawBufferPointer(start: address, count: byteCount)
   }
+  /// Gives memory from `allocate` back.
   @unsafe public static func free(_ memory: UnsafeMutableRawBufferPointer) { unsafe munmap(memory.baseAddress!, memory.count) }
 }

@@ -13,7 +13,9 @@ public enum Processors {
     available(affinity: Int(heddle_affinity_count()), online: Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))), read: readFile)
   }
 
-  /// The same on given facts. `read` answers with a file's text, or nil where there is none.
+  /// The same on given facts.
+  ///
+  /// `read` answers with a file's text, or nil where there is none.
   public static func available(affinity: Int, online: Int, read: (String) -> String?) -> Int {
     var count = affinity > 0 ? affinity : max(1, online)
     if let quota = quota(read: read) {

@@ -9,9 +9,14 @@ import CHeddle
 /// Memory that two processes see: an unnamed file, so that no name is left behind whoever dies.
 @safe public struct SharedMemory: ~Copyable, @unchecked Sendable {
   // SAFETY: it never changes; the descriptor and the size may be used from any thread.
+  /// The file without a name.
   public let file: Descriptor
+  /// Its size.
+  ///
+  /// Unit: bytes.
   public let byteCount: Int
 
+  /// Makes a file of that size, all zero.
   public init(byteCount: Int) throws(SystemError) {
     let number = heddle_memory_file(byteCount)
     guard number >= 0 else { throw SystemError("make \(byteCount) bytes of shared memory") }
@@ -43,7 +48,11 @@ import CHeddle
   /// A part of the address space; unmapped exactly once.
   @safe public struct Mapping: ~Copyable, @unchecked Sendable {
     // SAFETY: the range is mapped as long as this owner lives; who reads and writes what in it is the ring's protocol.
+    /// Where it begins here.
     public let address: UnsafeMutableRawPointer
+    /// How long it is here.
+    ///
+    /// Unit: bytes.
     public let byteCount: Int
 
     @unsafe init(address: UnsafeMutableRawPointer, byteCount: Int) {

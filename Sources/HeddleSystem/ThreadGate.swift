@@ -5,12 +5,16 @@ public final class ThreadGate: Sendable {
   private let isOpen = Atomic<Bool>(false)
   private let parker = Parker()
 
+  /// A closed gate.
   public init() {}
+  /// Lets everybody through, now and later.
   public func open() {
     isOpen.store(true, ordering: .sequentiallyConsistent)
     parker.unpark()
   }
-  /// Blocks. false: the deadline came first.
+  /// Blocks.
+  ///
+  /// false: the deadline came first.
   @discardableResult public func wait(until deadline: MonotonicTime = .distantFuture) -> Bool {
     while true {
       let ticket = parker.ticket

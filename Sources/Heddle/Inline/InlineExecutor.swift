@@ -19,7 +19,9 @@ public final class InlineExecutor: JobExecutor, Sendable {
 
   /// Runs a job: it has usually ended when this returns.
   public func submit<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> { engine.submit(job, options) }
-  /// Ends the executor. Jobs that suspended are waited for; with `.kill` they are told to stop and their futures end on time.
+  /// Ends the executor.
+  ///
+  /// Jobs that suspended are waited for; with `.kill` they are told to stop and their futures end on time.
   public func shutdown(_ mode: ShutdownMode) async { await engine.shutdown(mode) }
 }
 
@@ -88,7 +90,9 @@ private final class InlineEngine: FutureSource {
   private func runOnce<J: Job>(_: J.Type, _ message: Travelled) async throws -> J.Output {
     let decoder = MessageDecoder()
     let job: J
-    do { job = unsafe try decoder.decode(J.self, from: message.bytes, segments: message) } catch { throw JobError.jobNotDecodable(J.self, error) }
+    do { job = unsafe try decoder.decode(J.self, from: message.bytes, segments: message) } catch {
+      throw JobError.jobNotDecodable(J.self, error)
+    }
     let output = try await job.run()
     let result = MessageEncoder()
     do { try result.encode(output) } catch { throw JobError.outputNotEncodable(J.self, error) }
@@ -130,7 +134,8 @@ private final class InlineEngine: FutureSource {
     if case .kill(let grace) = mode {
       for future in await wait(for: running, timeout: grace).pending {
         stop(
-          future, JobError(code: .cancelled, message: "The executor was shut down while this job ran, and it did not return within \(grace)."),
+          future,
+          JobError(code: .cancelled, message: "The executor was shut down while this job ran, and it did not return within \(grace)."),
           cancelled: true)
       }
     } else {
@@ -155,6 +160,10 @@ private final class Travelled: SegmentSource, @unchecked Sendable {
   init(_ encoder: MessageEncoder) { self.encoder = encoder }
 
   var bytes: UnsafeRawBufferPointer { unsafe encoder.bytes }
-  func byteCount(ofSegment index: Int) -> Int? { unsafe encoder.segments.indices.contains(index) ? encoder.segments[index].bytes.count : nil }
-  func read(segment index: Int, into target: UnsafeMutableRawBufferPointer) throws { unsafe target.copyMemory(from: encoder.segments[index].bytes) }
+  func byteCount(ofSegment index: Int) -> Int? {
+    unsafe encoder.segments.indices.contains(index) ? encoder.segments[index].bytes.count : nil
+  }
+  func read(segment index: Int, into target: UnsafeMutableRawBufferPointer) throws {
+    unsafe target.copyMemory(from: encoder.segments[index].bytes)
+  }
 }

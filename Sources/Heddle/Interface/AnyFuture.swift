@@ -19,7 +19,9 @@ public class AnyFuture: @unchecked Sendable {
   // SAFETY: `word` decides who may write the fields of the subclass: the thread that moved it to `ending`; and who may read them:
   // everybody who saw it at an end, because the release of `end` comes after the writes.
 
-  /// Low bits: the stage and `toldBit`. Above: the first of those who wait, a retained `Waiter`, or nothing.
+  /// Low bits: the stage and `toldBit`.
+  ///
+  /// Above: the first of those who wait, a retained `Waiter`, or nothing.
   let word: Atomic<UInt>
   /// What whoever waits may do meanwhile, and whom to ask about a job that is not in our hands.
   final let source: (any FutureSource)?
@@ -69,7 +71,9 @@ public class AnyFuture: @unchecked Sendable {
 
   // MARK: For executors
 
-  /// Moves from pending to running. false: it was cancelled, or ended otherwise.
+  /// Moves from pending to running.
+  ///
+  /// false: it was cancelled, or ended otherwise.
   final func start() -> Bool {
     var old = word.load(ordering: .relaxed)
     while old & Stage.mask == Stage.pending {
@@ -79,7 +83,9 @@ public class AnyFuture: @unchecked Sendable {
     }
     return false
   }
-  /// Wins the right to end the job. Whoever gets `true` must write the outcome and call `end`.
+  /// Wins the right to end the job.
+  ///
+  /// Whoever gets `true` must write the outcome and call `end`.
   final func beginEnding(pendingOnly: Bool = false) -> Bool {
     var old = word.load(ordering: .relaxed)
     while old & Stage.mask == Stage.pending || (!pendingOnly && old & Stage.mask == Stage.running) {
@@ -90,14 +96,18 @@ public class AnyFuture: @unchecked Sendable {
     }
     return false
   }
-  /// Publishes the outcome and wakes all who wait. Their code runs here: no lock may be held.
+  /// Publishes the outcome and wakes all who wait.
+  ///
+  /// Their code runs here: no lock may be held.
   final func end(_ stage: UInt) {
     // The told bit cannot change any more: only a running job is told.
     let told = word.load(ordering: .relaxed) & Stage.toldBit
     let old = word.exchange(stage | told, ordering: .acquiringAndReleasing)
     if old & Stage.waiterMask != 0 { wake(old) }
   }
-  /// Tells a running job to stop. Returns whether this call was the first to tell a job that runs.
+  /// Tells a running job to stop.
+  ///
+  /// Returns whether this call was the first to tell a job that runs.
   final func tell() -> Bool {
     var old = word.load(ordering: .relaxed)
     while old & Stage.mask == Stage.running && old & Stage.toldBit == 0 {
@@ -109,7 +119,9 @@ public class AnyFuture: @unchecked Sendable {
   }
   final var wasTold: Bool { word.load(ordering: .acquiring) & Stage.toldBit != 0 }
 
-  /// Ends it with an error unless it has ended. Their code who wait runs here: no lock may be held.
+  /// Ends it with an error unless it has ended.
+  ///
+  /// Their code who wait runs here: no lock may be held.
   @discardableResult final func fail(_ error: any Error, cancelled: Bool = false, pendingOnly: Bool = false) -> Bool {
     guard beginEnding(pendingOnly: pendingOnly) else { return false }
     writeFailure(error)
@@ -130,7 +142,9 @@ public class AnyFuture: @unchecked Sendable {
 
   // MARK: Waiting
 
-  /// Keeps `body` until the end, and calls it on the thread that ends the job. false: it has ended, and `body` was not kept.
+  /// Keeps `body` until the end, and calls it on the thread that ends the job.
+  ///
+  /// false: it has ended, and `body` was not kept.
   final func addWaiter(_ body: @escaping @Sendable () -> Void) -> Bool {
     let waiter = unsafe Unmanaged.passRetained(Waiter(body))
     let bits = UInt(bitPattern: unsafe waiter.toOpaque())
@@ -160,7 +174,9 @@ public class AnyFuture: @unchecked Sendable {
       waiter.body()
     }
   }
-  /// Waits for the end. The thread helps the executor for some microseconds before it gives itself up.
+  /// Waits for the end.
+  ///
+  /// The thread helps the executor for some microseconds before it gives itself up.
   @inline(never) nonisolated(nonsending) final func park() async {
     source?.help(self)
     if isDone { return }
@@ -180,7 +196,9 @@ package protocol FutureSource: AnyObject, Sendable {
   func cancel(_ future: AnyFuture) -> Bool
 }
 
-/// One that waits for a future. Retained by the future's word until it is called.
+/// One that waits for a future.
+///
+/// Retained by the future's word until it is called.
 final class Waiter: @unchecked Sendable {
   // SAFETY: `next` is written before the waiter is published, `following` only by the thread that took the whole list.
   let body: @Sendable () -> Void

@@ -1,7 +1,9 @@
 import HeddleSystem
 import Synchronization
 
-/// How one job ends: its output, or why there is none. It ends exactly once.
+/// How one job ends: its output, or why there is none.
+///
+/// It ends exactly once.
 public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
   // SAFETY: `work` and `asyncWork` are touched by the thread that started the job; `output` and `failure` are written by the one
   // that ends it and read after its end. See AnyFuture.
@@ -45,7 +47,9 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
       return Result { try outcome() }
     }
   }
-  /// The output, once there is one. Blocks the calling thread, so it is for code that is not `async`.
+  /// The output, once there is one.
+  ///
+  /// Blocks the calling thread, so it is for code that is not `async`.
   ///
   /// - Parameter timeout: how long to wait at most; nil: for ever.
   /// - Returns: the output.
@@ -62,7 +66,9 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
     }
     return try outcome()
   }
-  /// Calls `body` once, at the end, on the thread that ends the job; at once where it has ended. `body` must be short: the executor waits for it.
+  /// Calls `body` once, at the end, on the thread that ends the job; at once where it has ended.
+  ///
+  /// `body` must be short: the executor waits for it.
   public func onCompletion(_ body: @escaping @Sendable (Result<Output, any Error>) -> Void) {
     let call: @Sendable () -> Void = { [self] in body(Result { try outcome() }) }
     if !addWaiter(call) { call() }
@@ -117,7 +123,9 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
   }
 }
 
-/// The time of ``Future/wait(timeout:)`` was over before the job had ended. The job goes on.
+/// The time of ``Future/wait(timeout:)`` was over before the job had ended.
+///
+/// The job goes on.
 public struct FutureTimeout: Error, Sendable, CustomStringConvertible {
   /// An error.
   public init() {}

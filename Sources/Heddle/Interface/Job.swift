@@ -1,4 +1,6 @@
-/// A unit of work. Its stored properties are its arguments; they travel to wherever the job runs.
+/// A unit of work.
+///
+/// Its stored properties are its arguments; they travel to wherever the job runs.
 ///
 /// ```swift
 /// struct Thumbnail: Job {

@@ -34,7 +34,9 @@ public struct JobError: Error, Sendable, CustomStringConvertible {
   public var workerPID: Int32?
   /// How long that run took until it ended or was stopped; nil where nobody measured it.
   public var ran: Duration?
-  /// The most memory that the worker held. Unit: bytes.
+  /// The most memory that the worker held.
+  ///
+  /// Unit: bytes.
   public var peakMemory: Int?
   /// The last lines that the worker wrote to its standard error.
   public var standardErrorTail: String

@@ -32,7 +32,9 @@ extension JobExecutor {
   }
 }
 
-/// The outputs of ``JobExecutor/map(_:order:inFlight:options:)``. The first failure is thrown and ends it.
+/// The outputs of ``JobExecutor/map(_:order:inFlight:options:)``.
+///
+/// The first failure is thrown and ends it.
 public struct JobMap<Source: Sequence, Output: Sendable>: AsyncSequence {
   /// What one item gives.
   public typealias Element = Output
@@ -55,7 +57,9 @@ public struct JobMap<Source: Sequence, Output: Sendable>: AsyncSequence {
 
   /// The same items, each with a `Result`, so that a failure does not end the sequence.
   public var results: Results { Results(map: self) }
-  /// How far the map is: values that follow it while it is iterated elsewhere. See ``MapProgress``.
+  /// How far the map is: values that follow it while it is iterated elsewhere.
+  ///
+  /// See ``MapProgress``.
   public var progress: MapProgress.Updates { MapProgress.Updates(meter: meter) }
 
   /// Starts to take items.
@@ -107,7 +111,9 @@ public struct JobMap<Source: Sequence, Output: Sendable>: AsyncSequence {
   }
 }
 
-/// The jobs of a map that are submitted and not yet yielded. Owned by one iterator; when that goes, they are cancelled.
+/// The jobs of a map that are submitted and not yet yielded.
+///
+/// Owned by one iterator; when that goes, they are cancelled.
 final class MapFlight<Source: Sequence, Output: Sendable> {
   private var source: Source.Iterator
   private let order: MapOrder

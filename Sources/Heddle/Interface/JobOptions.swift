@@ -7,7 +7,9 @@ public struct JobOptions: Sendable {
   public var timeout: Duration?
   /// Which failures are tried again, and how often.
   public var retry: RetryPolicy
-  /// Which of the waiting jobs go first. A job that runs is never interrupted for another.
+  /// Which of the waiting jobs go first.
+  ///
+  /// A job that runs is never interrupted for another.
   public var priority: JobPriority
   /// What messages call this job; nil: its type.
   public var label: String?
@@ -41,13 +43,21 @@ public enum JobPriority: Int, Sendable, Hashable, CaseIterable, Codable {
 ///
 /// A job that failed may have run in part: allow a retry only where running it twice does no harm.
 public struct RetryPolicy: Sendable, Hashable {
-  /// After its worker died. Unit: further runs.
+  /// After its worker died.
+  ///
+  /// Unit: further runs.
   public var crashes: Int
-  /// After it ran longer than its time limit. Unit: further runs.
+  /// After it ran longer than its time limit.
+  ///
+  /// Unit: further runs.
   public var timeouts: Int
-  /// After it needed too much memory. Unit: further runs.
+  /// After it needed too much memory.
+  ///
+  /// Unit: further runs.
   public var memory: Int
-  /// After it threw an error. Unit: further runs.
+  /// After it threw an error.
+  ///
+  /// Unit: further runs.
   public var errors: Int
   /// How long to wait before a further run.
   public var backoff: Backoff
@@ -78,7 +88,9 @@ public enum Backoff: Sendable, Hashable {
   /// do not come back together.
   case exponential(from: Duration, to: Duration)
 
-  /// The wait before attempt `attempt` (2 is the first retry). `random` is from 0 to 1.
+  /// The wait before attempt `attempt` (2 is the first retry).
+  ///
+  /// `random` is from 0 to 1.
   func delay(beforeAttempt attempt: Int, random: Double) -> Duration {
     guard case .exponential(let first, let limit) = self else { return .zero }
     let doubled = first * Int32(1 << min(max(attempt - 2, 0), 20))

@@ -21,14 +21,20 @@ public struct MapProgress: Sendable, Hashable {
   public var total: Int?
   /// Since the first item was submitted.
   public var elapsed: Duration
-  /// Items a second: over the whole run, with the last seconds weighing most. 0 until one has ended.
+  /// Items a second: over the whole run, with the last seconds weighing most.
+  ///
+  /// 0 until one has ended.
   public var rate: Double
   /// What is left at that rate; nil while it cannot be said.
   public var remaining: Duration?
-  /// Whether the map is over. The last value says so.
+  /// Whether the map is over.
+  ///
+  /// The last value says so.
   public var isFinished: Bool
 
-  /// The values of a map's progress. Several may follow one map.
+  /// The values of a map's progress.
+  ///
+  /// Several may follow one map.
   public struct Updates: AsyncSequence, Sendable {
     /// One moment.
     public typealias Element = MapProgress
@@ -69,7 +75,9 @@ public struct MapProgress: Sendable, Hashable {
   }
 }
 
-/// Counts a map's items. Iterators write, readers of the progress read; `heddle map` counts its rows with one too.
+/// Counts a map's items.
+///
+/// Iterators write, readers of the progress read; `heddle map` counts its rows with one too.
 package final class MapMeter: Sendable {
   @safe private struct State {
     var submitted = 0
@@ -134,7 +142,7 @@ package final class MapMeter: Sendable {
       defer { unsafe state.readers = [] }
       return unsafe state.readers
     }
-    for unsafe reader in unsafe readers { unsafe reader.resume() }
+    unsafe readers.forEach { reader in unsafe reader.resume() }
   }
   /// Returns once something has changed since, or the task is cancelled.
   nonisolated(nonsending) func change(after seen: Int) async {
@@ -174,7 +182,9 @@ package final class MapMeter: Sendable {
   }
 }
 
-/// Items a second, smoothed over about ten seconds. Times are seconds since the first item was submitted.
+/// Items a second, smoothed over about ten seconds.
+///
+/// Times are seconds since the first item was submitted.
 struct RateEstimate {
   private static let timeConstant = 10.0
   private var weighted = 0.0

@@ -8,7 +8,8 @@ extension JobError {
   static func jobNotDecodable(_ job: Any.Type, _ error: any Error) -> JobError {
     JobError(
       code: .notDecodable,
-      message: "The job \(job) arrived but cannot be decoded, so it did not run: \(error). Make its init(from:) read what its encode(to:) writes.")
+      message:
+        "The job \(job) arrived but cannot be decoded, so it did not run: \(error). Make its init(from:) read what its encode(to:) writes.")
   }
   static func outputNotEncodable(_ job: Any.Type, _ error: any Error) -> JobError {
     JobError(
@@ -18,6 +19,7 @@ extension JobError {
   static func outputNotDecodable(_ job: Any.Type, _ error: any Error) -> JobError {
     JobError(
       code: .notDecodable,
-      message: "\(job) has run, but its output cannot be decoded: \(error). Make the output's init(from:) read what its encode(to:) writes.")
+      message: "\(job) has run, but its output cannot be decoded: \(error). Make the output's init(from:) read what its encode(to:) writes."
+    )
   }
 }

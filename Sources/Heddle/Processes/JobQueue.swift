@@ -1,7 +1,9 @@
 import HeddleSystem
 import HeddleWire
 
-/// What rides along with a job that is not standard. Shared by all places that hold the job, changed only under the pool's lock.
+/// What rides along with a job that is not standard.
+///
+/// Shared by all places that hold the job, changed only under the pool's lock.
 final class JobExtras: @unchecked Sendable {
   // SAFETY: every access is under the core lock of the job's pool.
   let options: JobOptions
@@ -71,7 +73,9 @@ final class JobExtras: @unchecked Sendable {
     }
     count += 1
   }
-  /// Puts jobs before all others of their priority, in their order. Each has an owned payload.
+  /// Puts jobs before all others of their priority, in their order.
+  ///
+  /// Each has an owned payload.
   mutating func putBack(_ jobs: [QueuedJob]) {
     for job in jobs.reversed() { returned[(job.extras?.options.priority ?? .medium).rawValue].append(job) }
     count += jobs.count
@@ -143,7 +147,9 @@ final class JobExtras: @unchecked Sendable {
     }
     private func grow() {
       let larger = unsafe UnsafeMutablePointer<QueuedJob>.allocate(capacity: capacity * 2)
-      for index in unsafe head..<tail { unsafe (larger + (index & (capacity * 2 - 1))).moveInitialize(from: jobs + (index & (capacity - 1)), count: 1) }
+      for index in unsafe head..<tail {
+        unsafe (larger + (index & (capacity * 2 - 1))).moveInitialize(from: jobs + (index & (capacity - 1)), count: 1)
+      }
       unsafe jobs.deallocate()
       unsafe jobs = unsafe larger
       unsafe capacity *= 2

@@ -23,7 +23,9 @@ struct PoolState: Sendable, Hashable {
     var phase = Phase.absent
     /// Jobs sent to it that have not ended: those that run and those behind them.
     var held = 0
-    /// How many it may hold. From `width` to `PoolState.capacity`.
+    /// How many it may hold.
+    ///
+    /// From `width` to `PoolState.capacity`.
     var window = PoolState.firstWindow
     /// Nanoseconds a job takes, smoothed; 0: not known.
     var cost = 0.0
@@ -56,9 +58,13 @@ struct PoolState: Sendable, Hashable {
   /// Nothing can be done until something happens: `next` answered so.
   private var isSaturated = false
 
-  /// A worker holds no more than this much work beyond what it runs, so that what waits can still go elsewhere. Unit: nanoseconds.
+  /// A worker holds no more than this much work beyond what it runs, so that what waits can still go elsewhere.
+  ///
+  /// Unit: nanoseconds.
   private static let windowTime = 200_000.0
-  /// Until the cost of a job is known. Small, since a job may be long; the first results raise it.
+  /// Until the cost of a job is known.
+  ///
+  /// Small, since a job may be long; the first results raise it.
   fileprivate static let firstWindow = 4
   /// So many failed starts in a row fail what waits, instead of starting for ever.
   static let failedStartLimit = 3
@@ -71,7 +77,9 @@ struct PoolState: Sendable, Hashable {
 
   // MARK: Decisions
 
-  /// What to do next. To be asked until it answers `.nothing`.
+  /// What to do next.
+  ///
+  /// To be asked until it answers `.nothing`.
   mutating func next() -> Step {
     if waiting == 0 || isSaturated { return .nothing }
     // An idle worker first, then a new one, then a place behind a job that runs.
@@ -146,7 +154,9 @@ struct PoolState: Sendable, Hashable {
 
   /// Jobs wait: one was submitted, or came back for another attempt.
   mutating func jobSubmitted() { waiting += 1 }
-  /// `count` of the waiting jobs are in the ring of `place`. With `isBlocked` there was no room for more, or no more may follow now.
+  /// `count` of the waiting jobs are in the ring of `place`.
+  ///
+  /// With `isBlocked` there was no room for more, or no more may follow now.
   mutating func jobsSent(to place: Place, count: Int, isBlocked: Bool) {
     precondition(count <= waiting, "\(count) jobs sent of \(self)")
     waiting -= count
@@ -171,7 +181,9 @@ struct PoolState: Sendable, Hashable {
     workers[place].isBlocked = false
     isSaturated = false
   }
-  /// `place` reported that `count` jobs took so long. Unit: nanoseconds.
+  /// `place` reported that `count` jobs took so long.
+  ///
+  /// Unit: nanoseconds.
   mutating func costReported(by place: Place, nanoseconds: Double, count: Double) {
     let cost = nanoseconds / count
     let old = workers[place].cost
@@ -205,11 +217,15 @@ struct PoolState: Sendable, Hashable {
     failedStarts = 0
     isSaturated = false
   }
-  /// `place` is to go: it takes no more. What it holds goes on until it has gone.
+  /// `place` is to go: it takes no more.
+  ///
+  /// What it holds goes on until it has gone.
   mutating func workerLeaves(_ place: Place) {
     if workers[place].phase != .absent { workers[place].phase = .leaving }
   }
-  /// The process has gone. Of the jobs it held, `failed` had started and end with it, `back` wait again.
+  /// The process has gone.
+  ///
+  /// Of the jobs it held, `failed` had started and end with it, `back` wait again.
   mutating func workerExited(at place: Place, failed: Int, back: Int) {
     precondition(failed + back == workers[place].held, "\(failed) failed and \(back) back at \(place) of \(self)")
     if workers[place].phase == .starting { failedStarts += 1 }
@@ -220,8 +236,12 @@ struct PoolState: Sendable, Hashable {
   /// Nothing is submitted any more.
   mutating func shutDown() { isShutDown = true }
   /// Whether nothing more can be started, so that what waits has to fail.
-  var mustGiveUp: Bool { failedStarts >= Self.failedStartLimit && waiting > 0 && liveCount == 0 && !workers.contains { $0.phase != .absent } }
-  /// What waited has failed. The next job tries once more.
+  var mustGiveUp: Bool {
+    failedStarts >= Self.failedStartLimit && waiting > 0 && liveCount == 0 && !workers.contains { $0.phase != .absent }
+  }
+  /// What waited has failed.
+  ///
+  /// The next job tries once more.
   mutating func gaveUp() {
     failedStarts = Self.failedStartLimit - 1
     isSaturated = false

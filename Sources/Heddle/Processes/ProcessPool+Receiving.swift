@@ -5,11 +5,15 @@ import Synchronization
 
 // From the workers' rings to the futures. Any thread may do it: the supervisor, or one that waits.
 extension ProcessPool {
-  /// Reads one batch of a worker's results and ends their futures. false: there was nothing, or another thread is at it.
+  /// Reads one batch of a worker's results and ends their futures.
+  ///
+  /// false: there was nothing, or another thread is at it.
   func drain(_ channel: WorkerChannel, _ batch: ResultBatch) -> Bool {
     batch.clear()
     // 1. Copy, under the response lock.
-    guard let taken = channel.response.withLockIfFree({ $0.read(into: batch) }), unsafe taken > 0 || batch.violation != nil else { return false }
+    guard let taken = channel.response.withLockIfFree({ $0.read(into: batch) }), unsafe taken > 0 || batch.violation != nil else {
+      return false
+    }
     channel.ringIfRoomIsWanted()
     // 2. Whose they are, and what the worker gets next, under the core lock.
     var bells = Bells()
@@ -19,7 +23,9 @@ extension ProcessPool {
       // The batch keeps its own reference to the list: one for each result would move between the processors with each.
       if unsafe batch.receivers.count != core.receivers.count { unsafe batch.receivers = core.receivers }
       for index in unsafe batch.results.indices {
-        if let arrival = unsafe land(batch.results[index].header, index, from: channel, batch, &core) { unsafe batch.arrivals.append(arrival) }
+        if let arrival = unsafe land(batch.results[index].header, index, from: channel, batch, &core) {
+          unsafe batch.arrivals.append(arrival)
+        }
       }
       if let cost = channel.takeCost() { core.state.costReported(by: channel.place, nanoseconds: cost.nanoseconds, count: cost.count) }
       if let violation = unsafe batch.violation {
@@ -42,7 +48,9 @@ extension ProcessPool {
     core.violators.append((channel, violation))
     nudge(&core, &bells)
   }
-  /// Takes a job off its worker's hands. nil: it runs again, or nobody waits for it.
+  /// Takes a job off its worker's hands.
+  ///
+  /// nil: it runs again, or nobody waits for it.
   private func land(
     _ header: FrameHeader, _ result: Int, from channel: WorkerChannel, _ batch: ResultBatch, _ core: inout Core
   ) -> ResultBatch.Arrival? {
@@ -78,7 +86,9 @@ extension ProcessPool {
     }
   }
 
-  /// One that waits drains the rings itself: a result then costs no wake-up. Returns after some microseconds at most.
+  /// One that waits drains the rings itself: a result then costs no wake-up.
+  ///
+  /// Returns after some microseconds at most.
   package func help(_ future: AnyFuture) {
     // Borrowed: a reference taken and given back at each look would cost more than the look. `channels` keeps them alive.
     let (channels, borrowed) = unsafe core.withLock { unsafe ($0.live, $0.borrowed) }
@@ -88,8 +98,8 @@ extension ProcessPool {
     defer { withExtendedLifetime(channels) {} }
     var idle = 0
     while idle < Self.helpLimit && !future.isDone {
-      for unsafe channel in unsafe borrowed {
-        let hasMoved = unsafe channel._withUnsafeGuaranteedRef { channel in
+      for index in unsafe borrowed.indices {
+        let hasMoved = unsafe borrowed[index]._withUnsafeGuaranteedRef { channel in
           channel.hasResponses && isWorthDraining(channel, idle) && drain(channel, batch)
             || channel.hasOutbound.load(ordering: .relaxed) && stream(channel) == true
         }
@@ -103,15 +113,23 @@ extension ProcessPool {
   private func isWorthDraining(_ channel: WorkerChannel, _ idle: Int) -> Bool {
     channel.held.load(ordering: .relaxed) <= 8 || channel.responseByteCount >= Self.helpByteCount || idle >= Self.helpPatience
   }
-  /// How long one that waits helps before it sleeps: about 30 µs, what a wake-up costs. Unit: pauses.
+  /// How long one that waits helps before it sleeps: about 30 µs, what a wake-up costs.
+  ///
+  /// Unit: pauses.
   private static var helpLimit: Int { 1000 }
-  /// So many bytes of results are drained at once. Unit: bytes.
+  /// So many bytes of results are drained at once.
+  ///
+  /// Unit: bytes.
   private static var helpByteCount: UInt64 { 2048 }
-  /// After so long fewer are drained too. Unit: pauses.
+  /// After so long fewer are drained too.
+  ///
+  /// Unit: pauses.
   private static var helpPatience: Int { 100 }
 }
 
-/// Batches that a pool's threads use in turn, so that draining allocates nothing. They keep what they know of the pool.
+/// Batches that a pool's threads use in turn, so that draining allocates nothing.
+///
+/// They keep what they know of the pool.
 final class BatchCache: Sendable {
   private let spare = Locked<[ResultBatch]>([])
   private static let limit = 8

@@ -73,7 +73,9 @@ extension ProcessPool {
         core.state.waitingJobsEnded(1)
       }
     }
-    if isBlocked, unsafe channel.outboundPosition == nil && !channel.request.refreshTail() { report(Self.tailViolation, by: channel, &core, &bells) }
+    if isBlocked, unsafe channel.outboundPosition == nil && !channel.request.refreshTail() {
+      report(Self.tailViolation, by: channel, &core, &bells)
+    }
     core.state.jobsSent(to: channel.place, count: sent, isBlocked: isBlocked)
     channel.held.store(core.state.workers[channel.place].held, ordering: .relaxed)
     if sent > 0 && channel.publish() { bells.add(channel) }
@@ -82,7 +84,9 @@ extension ProcessPool {
   private static var tailViolation: String { "it moved the end of its requests to a place that cannot be" }
   private enum Written { case whole, large }
 
-  /// Tells a worker of the next type. false: there is no room.
+  /// Tells a worker of the next type.
+  ///
+  /// false: there is no room.
   private func define(_ receiver: any ResultReceiver, to channel: WorkerChannel) -> Bool {
     let definition = receiver.definition
     guard channel.room(for: Frame.byteCount(payload: definition.count)) == true else { return false }
@@ -91,7 +95,9 @@ extension ProcessPool {
     unsafe channel.definedTypes += 1
     return true
   }
-  /// Writes one job, whose type the worker knows. nil: there is no room.
+  /// Writes one job, whose type the worker knows.
+  ///
+  /// nil: there is no room.
   private func write(_ job: borrowing QueuedJob, _ bytes: UnsafeRawBufferPointer, to channel: WorkerChannel) -> Written? {
     let position = unsafe channel.flights.next
     let flags = job.extras?.options.timeout == nil ? 0 : RequestKind.timed
@@ -119,8 +125,10 @@ extension ProcessPool {
     return unsafe channel.outboundPosition == nil ? .whole : .large
   }
 
-  /// Writes on at a large job, as far as there is room. Outside the core lock: while `hasOutbound` says so nobody else writes that
-  /// ring. Returns whether anything moved; nil: another thread is at it, so whether there is room was not looked at.
+  /// Writes on at a large job, as far as there is room.
+  ///
+  /// Outside the core lock: while `hasOutbound` says so nobody else writes that ring. Returns whether anything moved; nil: another thread
+  /// is at it, so whether there is room was not looked at.
   func stream(_ channel: WorkerChannel) -> Bool? {
     guard channel.isStreaming.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged else { return nil }
     var hasMoved = false
@@ -158,7 +166,9 @@ extension ProcessPool {
     channel.isStreaming.store(false, ordering: .releasing)
     return hasMoved
   }
-  /// Smaller parts than this are not worth a frame; one that waits for room waits for so much. Unit: bytes.
+  /// Smaller parts than this are not worth a frame; one that waits for room waits for so much.
+  ///
+  /// Unit: bytes.
   static var leastPart: Int { 1 << 14 }
 
   // MARK: Taking back
@@ -166,7 +176,8 @@ extension ProcessPool {
   /// Takes back from a worker what it has not started; it waits again, before all others.
   ///
   /// - Parameter isFinal: the worker gets no more; what is still being written to it is taken back too, and its rest passed over.
-  func takeBack(from channel: WorkerChannel, except spared: UInt64? = nil, sparingFirst: Int = 0, isFinal: Bool = false, _ core: inout Core) {
+  func takeBack(from channel: WorkerChannel, except spared: UInt64? = nil, sparingFirst: Int = 0, isFinal: Bool = false, _ core: inout Core)
+  {
     var jobs: [QueuedJob] = []
     var left = sparingFirst
     for position in unsafe channel.flights.positions where unsafe position != spared && channel.flights[position].stage == .sent {
@@ -182,7 +193,9 @@ extension ProcessPool {
     channel.held.store(core.state.workers[channel.place].held, ordering: .relaxed)
     core.queue.putBack(jobs)
   }
-  /// A job that lies in a ring, with its payload copied out of it where nobody else holds it. Its flight is over.
+  /// A job that lies in a ring, with its payload copied out of it where nobody else holds it.
+  ///
+  /// Its flight is over.
   func recall(_ position: UInt64, from channel: WorkerChannel) -> QueuedJob {
     let job = copy(position, of: channel)
     if job.extras?.options.timeout != nil { unsafe channel.timedFlights -= 1 }
@@ -198,7 +211,9 @@ extension ProcessPool {
     }
     return job
   }
-  /// A job of a worker is over for the pool: it has an outcome elsewhere. Returns the pool's reference to its future.
+  /// A job of a worker is over for the pool: it has an outcome elsewhere.
+  ///
+  /// Returns the pool's reference to its future.
   func end(_ position: UInt64, of channel: WorkerChannel, _ stage: Flight.Stage, _ core: inout Core) -> Unmanaged<AnyFuture> {
     let job = channel.flight(position).job
     if job.extras?.options.timeout != nil { unsafe channel.timedFlights -= 1 }
@@ -207,7 +222,9 @@ extension ProcessPool {
     channel.held.store(core.state.workers[channel.place].held, ordering: .relaxed)
     return unsafe job.future
   }
-  /// Stops a worker because of the job that it runs at `position`. false: that job has ended meanwhile, and nobody is stopped.
+  /// Stops a worker because of the job that it runs at `position`.
+  ///
+  /// false: that job has ended meanwhile, and nobody is stopped.
   ///
   /// First everything behind it is taken back, so that nothing innocent can start before the signal arrives.
   func stop(
@@ -230,7 +247,9 @@ extension ProcessPool {
 }
 
 extension WorkerChannel {
-  /// Where the first frame lies that may have to be read again: of a small job that has not ended. Under the core lock.
+  /// Where the first frame lies that may have to be read again: of a small job that has not ended.
+  ///
+  /// Under the core lock.
   var firstWholeFrame: UInt64? {
     let first = unsafe flights.positions.first { unsafe flights[$0].stage == .sent && $0 != outboundPosition }
     return first.map { unsafe flights[$0].frame }

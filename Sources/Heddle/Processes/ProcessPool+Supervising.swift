@@ -5,7 +5,9 @@ import Synchronization
 
 // The pool's own thread. It starts and buries workers, watches time, forwards what workers print, and drains when nobody else does.
 extension ProcessPool {
-  /// The body of the thread: returns when the pool is shut down and nothing of it is left. Blocks.
+  /// The body of the thread: returns when the pool is shut down and nothing of it is left.
+  ///
+  /// Blocks.
   func supervise() {
     let batch = ResultBatch()
     var poller = Poller()
@@ -281,7 +283,9 @@ extension ProcessPool {
 
   // MARK: Sleeping
 
-  /// Sleeps until something happens or the time has come. What happens is then dealt with: deaths, output, bells.
+  /// Sleeps until something happens or the time has come.
+  ///
+  /// What happens is then dealt with: deaths, output, bells.
   private func sleep(until deadline: MonotonicTime, _ poller: inout Poller, _ output: inout OutputForwarder) {
     let channels = core.withLock { $0.live }
     poller.clear()
@@ -386,7 +390,9 @@ extension ProcessPool {
           continue
         }
         let error = certificate.error(attempt: job.extras?.attempt ?? 1, ran: ran)
-        if let extras = job.extras, !core.dropsWaiting, unsafe job.future._withUnsafeGuaranteedRef({ $0.isOpen }), extras.spend(for: error.code) {
+        if let extras = job.extras, !core.dropsWaiting, unsafe job.future._withUnsafeGuaranteedRef({ $0.isOpen }),
+          extras.spend(for: error.code)
+        {
           retry(job, extras, &core)
         } else {
           unsafe failures.append((job.future, error))
@@ -407,12 +413,14 @@ extension ProcessPool {
       return unsafe failures
     }
     bells.ring(self)
-    for unsafe (future, error) in unsafe failures { unsafe future.takeRetainedValue().fail(error, cancelled: error.code == .cancelled) }
+    unsafe failures.forEach { future, error in unsafe future.takeRetainedValue().fail(error, cancelled: error.code == .cancelled) }
   }
 }
 
 extension JobExtras {
-  /// Takes one further run from the budget for that cause. false: there is none left.
+  /// Takes one further run from the budget for that cause.
+  ///
+  /// false: there is none left.
   func spend(for code: JobError.Code) -> Bool {
     switch code {
     case .workerDied: Self.take(&budget.crashes)

@@ -22,7 +22,9 @@ package protocol ResultReceiver: AnyObject, Sendable {
   package var attempt: Int
 }
 
-/// A pool of worker processes: it takes encoded jobs and gives back encoded results. It knows neither Swift types nor Python.
+/// A pool of worker processes: it takes encoded jobs and gives back encoded results.
+///
+/// It knows neither Swift types nor Python.
 ///
 /// Processes/README.md has the picture: who owns what, who may block where, what happens when a worker dies. This file is the core
 /// and what comes in; the other parts are in `ProcessPool+….swift`.
@@ -33,7 +35,9 @@ package final class ProcessPool: FutureSource {
     var queue = JobQueue()
     /// One a place; nil where there is no process.
     var channels: [WorkerChannel?]
-    /// The channels, for those who look at all of them. Made anew when one comes or goes.
+    /// The channels, for those who look at all of them.
+    ///
+    /// Made anew when one comes or goes.
     var live: [WorkerChannel] = [] { didSet { unsafe borrowed = unsafe live.map { unsafe Unmanaged.passUnretained($0) } } }
     /// The same, for those who hold `live` and look at it in a loop.
     private(set) var borrowed: [Unmanaged<WorkerChannel>] = unsafe []
@@ -84,7 +88,9 @@ package final class ProcessPool: FutureSource {
 
   // MARK: Jobs come in
 
-  /// Takes an encoded job. The bytes are copied, the segments kept.
+  /// Takes an encoded job.
+  ///
+  /// The bytes are copied, the segments kept.
   ///
   /// - Parameters:
   ///   - type: names the type of job; `receiver` is made when it comes for the first time.
@@ -95,7 +101,8 @@ package final class ProcessPool: FutureSource {
     let payload = unsafe segments.isEmpty && bytes.count <= Frame.payloadLimit ? nil : OwnedPayload(copying: bytes, segments: segments)
     if let payload, payload.segments.count > MessageShape.segmentLimit {
       future.fail(
-        JobError(code: .notEncodable, message: "The job holds \(payload.segments.count) large arrays; the limit is \(MessageShape.segmentLimit)."))
+        JobError(
+          code: .notEncodable, message: "The job holds \(payload.segments.count) large arrays; the limit is \(MessageShape.segmentLimit)."))
       return
     }
     var job = unsafe QueuedJob(
@@ -153,7 +160,9 @@ package final class ProcessPool: FutureSource {
       return channel.isStarted(position)
     }
   }
-  /// Where the job of a future lies, if in a worker's ring. Under the core lock.
+  /// Where the job of a future lies, if in a worker's ring.
+  ///
+  /// Under the core lock.
   func flight(of future: AnyFuture, in core: borrowing Core) -> (WorkerChannel, UInt64)? {
     let wanted = unsafe Unmanaged.passUnretained(future).toOpaque()
     for channel in core.live {
@@ -203,7 +212,9 @@ package final class ProcessPool: FutureSource {
 
   // MARK: The end
 
-  /// Ends the pool. Returns when nothing of it is left.
+  /// Ends the pool.
+  ///
+  /// Returns when nothing of it is left.
   package func shutdown(_ mode: ShutdownMode) async {
     close(mode)
     if !finished.isDone { await finished.park() }
@@ -240,7 +251,9 @@ package final class ProcessPool: FutureSource {
   }
 }
 
-/// Wakes the supervisor; rung from anywhere. Closed when the supervisor has gone, since futures and executors may be held much longer.
+/// Wakes the supervisor; rung from anywhere.
+///
+/// Closed when the supervisor has gone, since futures and executors may be held much longer.
 final class Doorbell: Sendable {
   /// What the supervisor polls.
   let number: Int32
@@ -251,7 +264,9 @@ final class Doorbell: Sendable {
     number = event.number
     descriptor = Locked(event)
   }
-  /// Makes it readable. Writing to a counter does not block, so the lock may be held around it.
+  /// Makes it readable.
+  ///
+  /// Writing to a counter does not block, so the lock may be held around it.
   func wake() { descriptor.withLock { $0?.wake() } }
   /// Makes it unreadable again.
   func drain() { descriptor.withLock { $0?.drain() } }

@@ -19,7 +19,9 @@ import HeddleWire
 /// What processes cannot do: a job sees none of this process's globals, open files or caches. Its type must be one that another
 /// process can find; one that cannot be found fails at once with `notEncodable`.
 public final class ProcessPoolExecutor: JobExecutor, Sendable {
-  /// How many jobs run at once, at most. Unit: processes.
+  /// How many jobs run at once, at most.
+  ///
+  /// Unit: processes.
   public let maxWorkers: Int
   private let pool: ProcessPool?
   /// Why there is no pool: it could not even be set up (no descriptors left), and its jobs fail with the reason.
@@ -52,7 +54,10 @@ public final class ProcessPoolExecutor: JobExecutor, Sendable {
         future.fail(JobError.jobNotEncodable(J.self, error))
         return
       }
-      unsafe pool.submit(future, bytes: encoder.bytes, segments: encoder.hasSegments ? encoder.segments : [], type: ObjectIdentifier(J.self), options: options) {
+      unsafe pool.submit(
+        future, bytes: encoder.bytes, segments: encoder.hasSegments ? encoder.segments : [], type: ObjectIdentifier(J.self),
+        options: options
+      ) {
         try SwiftReceiver<J>()
       }
     }

@@ -66,7 +66,9 @@ struct RawResult {
 
 /// A message that came, or is still coming, in parts.
 @safe final class LargeMessage: SegmentSource {
-  /// The largest result that is accepted: a length is believed up to here. Unit: bytes.
+  /// The largest result that is accepted: a length is believed up to here.
+  ///
+  /// Unit: bytes.
   static let byteLimit = 64 << 30
 
   let header: FrameHeader
@@ -103,16 +105,22 @@ struct RawResult {
   private static func free(_ memory: UnsafeMutableRawBufferPointer) { unsafe PrivateMemory.free(memory) }
 }
 
-/// Reads one worker's response ring. Guarded by the channel's response lock: several threads may want to.
+/// Reads one worker's response ring.
+///
+/// Guarded by the channel's response lock: several threads may want to.
 struct ResponseReader: ~Copyable {
   private var ring: RingReader
   private var large: LargeMessage?
-  /// Batches that were read. Compared with those that were dealt with: a worker is buried after its last result.
+  /// Batches that were read.
+  ///
+  /// Compared with those that were dealt with: a worker is buried after its last result.
   private(set) var batchCount = 0
 
   init(_ memory: ChannelMemory) { ring = RingReader(memory) }
 
-  /// Copies complete frames into `batch`, which is empty, and frees their place in the ring. Returns how many bytes.
+  /// Copies complete frames into `batch`, which is empty, and frees their place in the ring.
+  ///
+  /// Returns how many bytes.
   mutating func read(into batch: ResultBatch) -> Int {
     // Frames are multiples of 16: less than one would lie there for ever.
     guard let available = ring.available, available % Frame.headerByteCount == 0 else {

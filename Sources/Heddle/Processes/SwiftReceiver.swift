@@ -1,6 +1,8 @@
 import HeddleWire
 
-/// Reads the results of one Swift job type. One a type and pool, so that a future needs no closure for it.
+/// Reads the results of one Swift job type.
+///
+/// One a type and pool, so that a future needs no closure for it.
 final class SwiftReceiver<J: Job>: ResultReceiver {
   let definition: [UInt8]
 
@@ -35,8 +37,10 @@ final class SwiftReceiver<J: Job>: ResultReceiver {
     switch kind {
     case ResultKind.codableError: unsafe try decoder.decode(ReceivedError.self, from: bytes, segments: segments).error
     case ResultKind.remoteError: unsafe try decoder.decode(RemoteFailure.self, from: bytes, segments: segments).error
-    case ResultKind.notDecodable: unsafe JobError(code: .notDecodable, message: try decoder.decode(String.self, from: bytes, segments: segments))
-    case ResultKind.notEncodable: unsafe JobError(code: .notEncodable, message: try decoder.decode(String.self, from: bytes, segments: segments))
+    case ResultKind.notDecodable:
+      unsafe JobError(code: .notDecodable, message: try decoder.decode(String.self, from: bytes, segments: segments))
+    case ResultKind.notEncodable:
+      unsafe JobError(code: .notEncodable, message: try decoder.decode(String.self, from: bytes, segments: segments))
     default: JobError(code: .notDecodable, message: "The worker answered \(J.self) in a way that this version of Heddle does not know.")
     }
   }

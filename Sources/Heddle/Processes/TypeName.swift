@@ -32,7 +32,9 @@ enum TypeName {
     case let kind where kind == 0 || kind > 0x7ff: place = classDescriptorPlace
     default: return nil
     }
-    guard let descriptor = unsafe UnsafeRawPointer(bitPattern: metadata[place]), unsafe heddle_in_image(descriptor, 32), unsafe isPlain(descriptor) else { return nil }
+    guard let descriptor = unsafe UnsafeRawPointer(bitPattern: metadata[place]), unsafe heddle_in_image(descriptor, 32),
+      unsafe isPlain(descriptor)
+    else { return nil }
     guard unsafe heddle_metadata_of_descriptor(descriptor) == UnsafeRawPointer(metadata) else { return nil }
     var base: UInt64 = 0
     var path: UnsafePointer<CChar>?

@@ -27,7 +27,9 @@ final class WorkerChannel: @unchecked Sendable {
   // Guarded by the core lock.
   @exclusivity(unchecked) var request: RingWriter
   @exclusivity(unchecked) var flights = FlightTable()
-  /// Of a worker that runs several jobs at once: those that have run long and would hold up the window. Each has an owned payload.
+  /// Of a worker that runs several jobs at once: those that have run long and would hold up the window.
+  ///
+  /// Each has an owned payload.
   @exclusivity(unchecked) var detached: [UInt64: Flight] = [:]
   /// Since when it has run nothing that is still wanted although something waits in it.
   @exclusivity(unchecked) var stuckSince: MonotonicTime?
@@ -50,8 +52,9 @@ final class WorkerChannel: @unchecked Sendable {
   /// How many jobs it holds, for those who look without the lock.
   let held = Atomic<Int>(0)
 
-  /// A large job that is being written. While it is there only the thread that holds `isStreaming` writes the ring, and only it
-  /// touches this.
+  /// A large job that is being written.
+  ///
+  /// While it is there only the thread that holds `isStreaming` writes the ring, and only it touches this.
   @exclusivity(unchecked) var outbound: OutboundMessage?
   let hasOutbound = Atomic<Bool>(false)
   let isStreaming = Atomic<Bool>(false)
@@ -81,7 +84,9 @@ final class WorkerChannel: @unchecked Sendable {
     let responses: SharedMemory.Mapping
   }
 
-  /// Makes the shared memory and starts the process. Blocks for about half a millisecond.
+  /// Makes the shared memory and starts the process.
+  ///
+  /// Blocks for about half a millisecond.
   init(place: PoolState.Place, recipe: WorkerRecipe) throws(SystemError) {
     self.place = place
     runsSeveral = recipe.width > 1
@@ -116,7 +121,8 @@ final class WorkerChannel: @unchecked Sendable {
 
   /// Whether results lie there that may be read.
   var hasResponses: Bool {
-    unsafe memory.otherWord(RegionLayout.head).pointee.load(ordering: .acquiring) != memory.ownWord(RegionLayout.tail).pointee.load(ordering: .relaxed)
+    unsafe memory.otherWord(RegionLayout.head).pointee.load(ordering: .acquiring)
+      != memory.ownWord(RegionLayout.tail).pointee.load(ordering: .relaxed)
       && !isBroken.load(ordering: .relaxed)
   }
   /// The same, as a full fence: after the supervisor has said that it sleeps.
@@ -126,7 +132,8 @@ final class WorkerChannel: @unchecked Sendable {
   }
   /// Bytes of results that lie there, as the worker says.
   var responseByteCount: UInt64 {
-    unsafe memory.otherWord(RegionLayout.head).pointee.load(ordering: .acquiring) &- memory.ownWord(RegionLayout.tail).pointee.load(ordering: .relaxed)
+    unsafe memory.otherWord(RegionLayout.head).pointee.load(ordering: .acquiring)
+      &- memory.ownWord(RegionLayout.tail).pointee.load(ordering: .relaxed)
   }
   /// Rings for a worker that waits for room, once.
   func ringIfRoomIsWanted() {
@@ -136,18 +143,24 @@ final class WorkerChannel: @unchecked Sendable {
   /// Says whether the supervisor sleeps: `ticket`, or 0.
   func setParked(_ ticket: UInt64) { unsafe memory.ownWord(RegionLayout.parked).pointee.store(ticket, ordering: .sequentiallyConsistent) }
   /// Says whether the supervisor sleeps for want of room in the request ring.
-  func setWantsRoom(_ ticket: UInt64) { unsafe memory.ownWord(RegionLayout.wantsRoom).pointee.store(ticket, ordering: .sequentiallyConsistent) }
+  func setWantsRoom(_ ticket: UInt64) {
+    unsafe memory.ownWord(RegionLayout.wantsRoom).pointee.store(ticket, ordering: .sequentiallyConsistent)
+  }
   /// Takes the bells that lie in the socket.
   func drainBells() { _ = heddle_drain_bells(socket.number) }
 
   // MARK: Under the core lock
 
-  /// Lets the worker see what was written. Whether it has to be rung for.
+  /// Lets the worker see what was written.
+  ///
+  /// Whether it has to be rung for.
   func publish() -> Bool {
     unsafe request.publish()
     return unsafe bell.shouldRing(sleep: memory.otherWord(RegionLayout.parked).pointee.load(ordering: .sequentiallyConsistent))
   }
-  /// Room for a frame, looking anew at where the worker is only when it is short. nil: the worker wrote nonsense.
+  /// Room for a frame, looking anew at where the worker is only when it is short.
+  ///
+  /// nil: the worker wrote nonsense.
   func room(for byteCount: Int) -> Bool? {
     let first = unsafe flights.firstFrame(or: request.head)
     if unsafe !flights.isFull && request.room(keeping: first) >= byteCount { return true }
@@ -158,6 +171,7 @@ final class WorkerChannel: @unchecked Sendable {
     return unsafe !flights.isFull && request.room(keeping: flights.firstFrame(or: request.head)) >= byteCount
   }
   /// Takes jobs that run out of the window of a worker that runs several at once: one of them may outlast hundreds of others.
+  ///
   /// Whether anything became free.
   private func detachRunning() -> Bool {
     // What the worker has passed it has also read: it copies a payload before that when it runs several.
@@ -202,7 +216,9 @@ final class WorkerChannel: @unchecked Sendable {
     unsafe detached[position]?.seenRunning ?? MonotonicTime(nanoseconds: memory.start(of: position))
   }
 
-  /// What the worker reported since the last call: nanoseconds and jobs. nil: nothing new.
+  /// What the worker reported since the last call: nanoseconds and jobs.
+  ///
+  /// nil: nothing new.
   func takeCost() -> (nanoseconds: Double, count: Double)? {
     let jobs = unsafe memory.otherWord(RegionLayout.busy + 8).pointee.load(ordering: .acquiring)
     guard unsafe jobs != toldJobs else { return nil }

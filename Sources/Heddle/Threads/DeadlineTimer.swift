@@ -21,7 +21,9 @@ final class DeadlineTimer: Sendable {
   private let state = Locked(State())
   private let parker = Parker()
 
-  /// Runs `action` once `time` has come, unless it is taken back before. Actions are short; no lock is held around them.
+  /// Runs `action` once `time` has come, unless it is taken back before.
+  ///
+  /// Actions are short; no lock is held around them.
   func schedule(at time: MonotonicTime, _ action: @escaping @Sendable () -> Void) -> Ticket {
     let ticket = state.withLock { state in
       state.lastTicket += 1
@@ -36,13 +38,17 @@ final class DeadlineTimer: Sendable {
     parker.unpark(1)
     return ticket
   }
-  /// Takes an action back. It may be running already.
+  /// Takes an action back.
+  ///
+  /// It may be running already.
   func cancel(_ ticket: Ticket) {
     state.withLock { state in
       if let index = state.entries.lastIndex(where: { $0.ticket == ticket }) { state.entries.remove(at: index) }
     }
   }
-  /// Ends the thread; what was not due is dropped. Blocks for as long as an action takes. May be called again.
+  /// Ends the thread; what was not due is dropped.
+  ///
+  /// Blocks for as long as an action takes. May be called again.
   func stop() {
     let thread = state.withLock { state in
       state.isStopped = true

@@ -25,7 +25,9 @@ final class Lane: TaskExecutor {
   }
   /// Lets `run` be called again.
   func reopen() { state.withLock { $0.isClosed = false } }
-  /// Runs what is enqueued, on the calling thread, until `close`. Blocks.
+  /// Runs what is enqueued, on the calling thread, until `close`.
+  ///
+  /// Blocks.
   func run() {
     while true {
       let ticket = parker.ticket

@@ -2,7 +2,9 @@ import CHeddle
 import HeddleSystem
 import Synchronization
 
-/// The threads of a pool and what they run. It lives until its last thread has ended; the executor that a user holds may go before.
+/// The threads of a pool and what they run.
+///
+/// It lives until its last thread has ended; the executor that a user holds may go before.
 @safe final class ThreadEngine: FutureSource {
   private let queue: ThreadQueue
   private let timer = DeadlineTimer()
@@ -69,8 +71,9 @@ import Synchronization
     state.withLock { $0.ended += 1 }
     finishIfOver()
   }
-  /// Closed, and every thread that was or will be started has ended. Once the queue is closed no more are asked for; one that was
-  /// asked for just before is counted there although it may not run yet.
+  /// Closed, and every thread that was or will be started has ended.
+  ///
+  /// Once the queue is closed no more are asked for; one that was asked for just before is counted there although it may not run yet.
   private func finishIfOver() {
     let (isOver, isAbandoned) = state.withLock { state in (state.isClosed && state.ended == queue.startedCount, state.isAbandoned) }
     guard isOver else { return }
@@ -146,7 +149,8 @@ import Synchronization
             future,
             JobError(
               code: .cancelled,
-              message: "The executor was shut down while this job ran, and it did not return within \(grace). Its thread goes on until it does."),
+              message:
+                "The executor was shut down while this job ran, and it did not return within \(grace). Its thread goes on until it does."),
             cancelled: true)
         }
         let rest = await wait(for: [finished as AnyFuture], timeout: .milliseconds(50)).pending

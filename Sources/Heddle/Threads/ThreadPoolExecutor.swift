@@ -15,7 +15,9 @@ import Synchronization
 ///
 /// Threads start when there is work for them. An `async` job keeps its thread while it waits.
 public final class ThreadPoolExecutor: JobExecutor, TaskExecutor, Sendable {
-  /// How many jobs run at once, at most. Unit: threads.
+  /// How many jobs run at once, at most.
+  ///
+  /// Unit: threads.
   public let maxWorkers: Int
   private let engine: ThreadEngine
 
@@ -29,7 +31,9 @@ public final class ThreadPoolExecutor: JobExecutor, TaskExecutor, Sendable {
   }
   deinit { engine.abandon() }
 
-  /// Takes a job. The job itself runs, not a copy: nothing is encoded.
+  /// Takes a job.
+  ///
+  /// The job itself runs, not a copy: nothing is encoded.
   ///
   /// A retry after an error waits on the job's thread.
   public func submit<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
@@ -57,7 +61,9 @@ public final class ThreadPoolExecutor: JobExecutor, TaskExecutor, Sendable {
     return future
   }
 
-  /// Ends the pool. With `.kill` a job that does not return keeps its thread, which is then left to itself.
+  /// Ends the pool.
+  ///
+  /// With `.kill` a job that does not return keeps its thread, which is then left to itself.
   public func shutdown(_ mode: ShutdownMode) async { await engine.shutdown(mode) }
 
   /// For `Task(executorPreference:)`: runs a step of a task on a thread of the pool; after shutdown on the global executor, since a

@@ -10,7 +10,9 @@ import Synchronization
   case step(UnownedJob)
 }
 
-/// The waiting work of a thread pool, and the threads that sleep for want of it. How no wake-up is lost: Threads/README.md.
+/// The waiting work of a thread pool, and the threads that sleep for want of it.
+///
+/// How no wake-up is lost: Threads/README.md.
 final class ThreadQueue: Sendable {
   /// One first-in first-out queue a priority.
   private struct State {
@@ -22,16 +24,22 @@ final class ThreadQueue: Sendable {
   /// How much waits, for those who look without the lock.
   private let count = Atomic<Int>(0)
   private let sleepers = Atomic<Int>(0)
-  /// Whether a thread spins for work: it will see what is pushed, so nobody need be woken. At most one does.
+  /// Whether a thread spins for work: it will see what is pushed, so nobody need be woken.
+  ///
+  /// At most one does.
   private let isSearching = Atomic<Bool>(false)
   private let parker = Parker()
   private let maxThreads: Int
   /// What each thread took beside the work it runs; others may take it from there.
   private let batches: [Batch]
 
-  /// How long the searcher spins before it sleeps: about 15 µs, what a wake-up costs. Unit: pauses.
+  /// How long the searcher spins before it sleeps: about 15 µs, what a wake-up costs.
+  ///
+  /// Unit: pauses.
   private static let spinLimit = 500
-  /// How much a thread takes at once, so that the lock is taken once for several. Unit: items.
+  /// How much a thread takes at once, so that the lock is taken once for several.
+  ///
+  /// Unit: items.
   static let batchLimit = 16
 
   init(maxThreads: Int) {
@@ -61,7 +69,9 @@ final class ThreadQueue: Sendable {
     if case .accepted = pushed { wakeIfNeeded() }
     return pushed
   }
-  /// The thread that was wanted could not be started. Returns whether any runs.
+  /// The thread that was wanted could not be started.
+  ///
+  /// Returns whether any runs.
   func threadDidNotStart() -> Bool {
     state.withLock { state in
       state.started -= 1
@@ -75,7 +85,9 @@ final class ThreadQueue: Sendable {
     if sleepers.load(ordering: .sequentiallyConsistent) > 0 && !isSearching.load(ordering: .sequentiallyConsistent) { parker.unpark(1) }
   }
 
-  /// The next work for thread `number`. Blocks. nil: closed, and nothing is left.
+  /// The next work for thread `number`.
+  ///
+  /// Blocks. nil: closed, and nothing is left.
   func next(forThread number: Int) -> ThreadWork? {
     while true {
       if let work = takeNow(forThread: number) { return work }
@@ -164,7 +176,9 @@ final class ThreadQueue: Sendable {
     }
     return futures
   }
-  /// Accepts nothing more. With `dropping`, takes out the futures that wait; steps of tasks stay, since a task cannot be dropped.
+  /// Accepts nothing more.
+  ///
+  /// With `dropping`, takes out the futures that wait; steps of tasks stay, since a task cannot be dropped.
   func close(dropping: Bool) -> [AnyFuture] {
     let dropped = state.withLock { state -> [AnyFuture] in
       state.isClosed = true

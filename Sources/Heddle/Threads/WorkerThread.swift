@@ -10,7 +10,9 @@ final class WorkerThread: Sendable {
   /// The future whose job runs here, or 0; with `borrowedBit` while another thread makes a reference of it.
   private let current = Atomic<UInt>(0)
   private static let borrowedBit: UInt = 1
-  /// The task in which jobs run. It is replaced after a job of it was told to stop, since a cancelled task stays cancelled.
+  /// The task in which jobs run.
+  ///
+  /// It is replaced after a job of it was told to stop, since a cancelled task stays cancelled.
   private let task = Locked<Task<Void, Never>?>(nil)
 
   init(number: Int, queue: ThreadQueue, engine: ThreadEngine) {
@@ -19,7 +21,9 @@ final class WorkerThread: Sendable {
     self.engine = engine
   }
 
-  /// The thread's body: returns when the queue is closed and empty. Blocks.
+  /// The thread's body: returns when the queue is closed and empty.
+  ///
+  /// Blocks.
   func run() {
     let lane = Lane()
     var isOpen = true
@@ -38,7 +42,9 @@ final class WorkerThread: Sendable {
     }
     task.withLock { $0 = nil }
   }
-  /// Runs jobs. true: the queue is closed and empty; false: this task was cancelled by a job's canceller, another must take over.
+  /// Runs jobs.
+  ///
+  /// true: the queue is closed and empty; false: this task was cancelled by a job's canceller, another must take over.
   private nonisolated(nonsending) func serve() async -> Bool {
     while let work = queue.next(forThread: number) {
       switch work {
@@ -72,7 +78,9 @@ final class WorkerThread: Sendable {
     current.store(bits, ordering: .releasing)
     return future
   }
-  /// Cancels the task of `future`'s job, which was told to stop, if that job runs here. Handlers of cancellation run on the calling thread.
+  /// Cancels the task of `future`'s job, which was told to stop, if that job runs here.
+  ///
+  /// Handlers of cancellation run on the calling thread.
   func cancelTask(running future: AnyFuture) -> Bool {
     guard running() === future else { return false }
     let task = self.task.withLock { $0 }

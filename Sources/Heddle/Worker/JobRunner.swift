@@ -2,7 +2,9 @@ import HeddleWire
 
 /// Runs the jobs of one type in a worker.
 class JobRunner {
-  /// Runs the job in `bytes` and leaves what is to be sent back in `encoder`. Returns the `ResultKind`.
+  /// Runs the job in `bytes` and leaves what is to be sent back in `encoder`.
+  ///
+  /// Returns the `ResultKind`.
   func run(
     _ bytes: UnsafeRawBufferPointer, segments: (any SegmentSource)?, decoder: MessageDecoder, encoder: MessageEncoder
   ) async -> UInt32 { preconditionFailure("JobRunner is abstract") }
@@ -58,7 +60,8 @@ private final class UnknownTypeRunner: JobRunner {
     say(
       JobError(
         code: .notDecodable,
-        message: "The worker does not know the job type \(name). Was the executable replaced while the program ran? Start it again."), encoder)
+        message: "The worker does not know the job type \(name). Was the executable replaced while the program ran? Start it again."),
+      encoder)
   }
 }
 

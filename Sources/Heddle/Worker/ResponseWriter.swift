@@ -19,7 +19,9 @@ struct ResponseWriter: ~Copyable {
     ring = RingWriter(memory)
   }
 
-  /// Writes a frame and publishes it. Blocks while there is no room.
+  /// Writes a frame and publishes it.
+  ///
+  /// Blocks while there is no room.
   mutating func write(kind: UInt8, position: UInt64 = 0, type: UInt32 = 0, payload: UnsafeRawBufferPointer) {
     let size = Frame.byteCount(payload: payload.count)
     if ring.room(keeping: ring.head) < size { waitForRoom(size) }
@@ -74,8 +76,12 @@ struct ResponseWriter: ~Copyable {
     if bell.shouldRing(sleep: sleep) { heddle_ring_bell(socket) }
   }
   /// The same, if results lie there that nobody has read.
-  mutating func ringIfUnread() { if unsafe memory.otherWord(RegionLayout.tail).pointee.load(ordering: .acquiring) != ring.head { ringIfParked() } }
-  /// In a burst: rings if nothing was read since the last call. Who drains the ring at this moment need not be woken.
+  mutating func ringIfUnread() {
+    if unsafe memory.otherWord(RegionLayout.tail).pointee.load(ordering: .acquiring) != ring.head { ringIfParked() }
+  }
+  /// In a burst: rings if nothing was read since the last call.
+  ///
+  /// Who drains the ring at this moment need not be woken.
   mutating func ringIfNobodyReads() {
     let tail = unsafe memory.otherWord(RegionLayout.tail).pointee.load(ordering: .acquiring)
     if tail < mark { ringIfParked() }

@@ -2,7 +2,9 @@ import CHeddle
 import HeddleSystem
 import HeddleWire
 
-/// The child side: takes frames, claims and runs jobs, writes results. One task on one thread, for the life of the process.
+/// The child side: takes frames, claims and runs jobs, writes results.
+///
+/// One task on one thread, for the life of the process.
 ///
 /// It may block anywhere: the thread is its own. How it and its parent sleep without missing each other: Processes/README.md.
 final class WorkerLoop: @unchecked Sendable {
@@ -15,7 +17,9 @@ final class WorkerLoop: @unchecked Sendable {
   private let encoder = MessageEncoder()
   private let decoder = MessageDecoder()
 
-  /// Jobs since the last report, in all, and the time they took. Unit: jobs, nanoseconds.
+  /// Jobs since the last report, in all, and the time they took.
+  ///
+  /// Unit: jobs, nanoseconds.
   @exclusivity(unchecked) private var jobs: UInt64 = 0
   @exclusivity(unchecked) private var busyTime: UInt64 = 0
   @exclusivity(unchecked) private var busySince: UInt64 = 0
@@ -23,14 +27,18 @@ final class WorkerLoop: @unchecked Sendable {
   @exclusivity(unchecked) private var burst = 0
   @exclusivity(unchecked) private var sleepTicket: UInt64 = 0
 
-  /// How long it looks for the next job before it sleeps: about 30 µs, what a wake-up costs. Unit: pauses.
+  /// How long it looks for the next job before it sleeps: about 30 µs, what a wake-up costs.
+  ///
+  /// Unit: pauses.
   private static let spinLimit = 2000
   /// The same after a burst, whose end it most likely is: a spin would only take the processor from the parent.
   private static let spinLimitAfterBurst = 30
   private static let burstLimit = 8
   /// After so many pauses without a reader for its results it rings: the parent sleeps.
   private static let patience = 150
-  /// How often it reports its cost and looks whether somebody reads, in a burst. Unit: nanoseconds.
+  /// How often it reports its cost and looks whether somebody reads, in a burst.
+  ///
+  /// Unit: nanoseconds.
   private static let reportInterval: UInt64 = 50_000
 
   init(memory: ChannelMemory, socket: Int32) {
@@ -102,7 +110,9 @@ final class WorkerLoop: @unchecked Sendable {
     unsafe lastPosition &+= UInt64(low &- UInt32(truncatingIfNeeded: lastPosition))
     return unsafe lastPosition
   }
-  /// Fills `target` from the `part` frames that follow. Blocks.
+  /// Fills `target` from the `part` frames that follow.
+  ///
+  /// Blocks.
   private func readParts(into target: UnsafeMutableRawBufferPointer) {
     var filled = 0
     while filled < target.count {
@@ -180,7 +190,7 @@ final class WorkerLoop: @unchecked Sendable {
   }
   deinit {
     unsafe mainBytes.deallocate()
-    for unsafe buffer in unsafe early.values { unsafe buffer.deallocate() }
+    unsafe early.values.forEach { buffer in unsafe buffer.deallocate() }
   }
   func main() -> UnsafeRawBufferPointer {
     let bytes = unsafe UnsafeMutableRawBufferPointer(rebasing: mainBytes[..<shape.mainByteCount])

@@ -2,7 +2,9 @@ import CHeddle
 import HeddleSystem
 import HeddleWire
 
-/// The main of a worker process. Called by the program's entry (entry.c) instead of the program's own main.
+/// The main of a worker process.
+///
+/// Called by the program's entry (entry.c) instead of the program's own main.
 ///
 /// Three threads: this one serves the main actor's jobs, one runs the loop, one waits for the parent's end.
 @c(heddle_worker_main)

@@ -121,23 +121,26 @@ class RingTransport(object):
             size, kind, flags, _, low, number = unpack(self._requests, self._tail & self.MASK)
             if kind == self.JOB or kind == self.BEGIN_JOB:
                 position = self._position = self._position + ((low - self._position) & 0xFFFFFFFF)
+                is_large = kind == self.BEGIN_JOB
                 if not self._claim(position):
-                    self._pass(size)
+                    self._pass(size, is_large)
                     continue
                 payload = self._bytes(self._tail + 16, size)
+                # Read before its place is given back: the parent may be waiting to write the next part there.
+                whole = self._shape.unpack_from(payload)[0] if is_large else 0
                 if self._several:
                     # Another thread may pass many calls before this one is read, and what was passed may be written over.
                     payload = bytes(payload)
-                self._pass(size)
-                if kind == self.BEGIN_JOB:
-                    payload = self._parts(self._shape.unpack_from(payload)[0])
+                self._pass(size, is_large)
+                if is_large:
+                    payload = self._parts(whole)
                 return position, self._targets[number], payload
             if kind == self.DEFINE:
                 self._targets.append(bytes(self._bytes(self._tail + 16, size)).decode("utf-8"))
             elif kind == self.STOP:
                 self._closed = True
             # Otherwise a part of a large call that was taken back.
-            self._pass(size)
+            self._pass(size, kind == self.PART)
         return None
 
     def _claim(self, position):
@@ -154,8 +157,9 @@ class RingTransport(object):
 
     def _order(self):
         """What was stored is seen before what is loaded from here on."""
-        self._fence.acquire(False)
-        self._fence.release()
+        # Held for nothing but its fence; several threads come by here, so none may release what another holds.
+        with self._fence:
+            pass
 
     def _bytes(self, start, size):
         start &= self.MASK
@@ -171,13 +175,15 @@ class RingTransport(object):
                 continue
             part = self._header.unpack_from(self._requests, self._tail & self.MASK)[0]
             whole += self._bytes(self._tail + 16, part)
-            self._pass(part)
+            self._pass(part, True)
         return whole
 
-    def _pass(self, size):
-        """Gives a frame's place back."""
+    def _pass(self, size, is_large=False):
+        """Gives a frame's place back. The parent waits for room only in the middle of a large call."""
         self._tail += (16 + size + 15) & ~15
         self._ours[self.TAIL] = self._tail
+        if is_large:
+            self._order()
         wants = self._theirs[self.WANTS_ROOM]
         if wants and wants != self._room_rung and self._theirs[self.HEAD] - self._tail <= self.RING // 2:
             self._room_rung = wants

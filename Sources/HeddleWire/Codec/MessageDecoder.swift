@@ -8,6 +8,7 @@ public final class MessageDecoder {
   /// Called with the memory of an array of 4 MiB or more before a segment is read into it, to ask for huge pages.
   public var prepareLargeArray: ((UnsafeMutableRawBufferPointer) -> Void)?
 
+  /// A decoder that can be used again and again.
   public init() {}
 
   private var reader: MessageReader {

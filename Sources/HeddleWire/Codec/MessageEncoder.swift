@@ -7,6 +7,7 @@ public final class MessageEncoder {
   /// Types whose containers are not used in LIFO order: a flat attempt is known to be in vain.
   @exclusivity(unchecked) private var treeTypes: Set<ObjectIdentifier> = []
 
+  /// An encoder that can be used again and again.
   public init() {
     current = Cell(FlatWriter(blocks: blocks))
   }

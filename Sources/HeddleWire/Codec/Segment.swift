@@ -5,6 +5,7 @@ public struct Segment: Sendable {
   public let owner: any Sendable
   /// The elements as they lie in memory.
   // SAFETY: the memory of `owner`; another holder of the array who changes it gets a copy, because `owner` shares the storage.
+  /// The bytes; valid as long as the segment.
   public nonisolated(unsafe) let bytes: UnsafeRawBufferPointer
 }
 

@@ -8,9 +8,13 @@ public import Synchronization
 ///
 /// A worker's word for a position is the position plus one, once claimed. A parent's word is `(position + 1) << 2` with a verdict.
 public enum Claims {
-  /// Given up: the worker runs it. Next: `asked` for another position.
+  /// Given up: the worker runs it.
+  ///
+  /// Next: `asked` for another position.
   @usableFromInline static var yours: UInt64 { 0 }
-  /// The parent wants it back, and will decide at once. Next: `yours`, `taken`.
+  /// The parent wants it back, and will decide at once.
+  ///
+  /// Next: `yours`, `taken`.
   @usableFromInline static var asked: UInt64 { 1 }
   /// The parent has it: the worker must pass it over.
   @usableFromInline static var taken: UInt64 { 2 }
@@ -22,7 +26,9 @@ public enum Claims {
     RegionLayout.claims + 8 * Int(position & UInt64(RegionLayout.capacity - 1))
   }
 
-  /// Worker: claims a job before it starts it. false: the parent took it back; pass it over.
+  /// Worker: claims a job before it starts it.
+  ///
+  /// false: the parent took it back; pass it over.
   @inlinable public static func claim(_ position: UInt64, in memory: ChannelMemory) -> Bool {
     // The store and the load after it must not change places: both are sequentially consistent.
     unsafe memory.ownWord(offset(position)).pointee.store(position &+ 1, ordering: .sequentiallyConsistent)
@@ -41,7 +47,9 @@ public enum Claims {
     }
   }
 
-  /// Parent: takes a job back. false: the worker had claimed it.
+  /// Parent: takes a job back.
+  ///
+  /// false: the worker had claimed it.
   public static func revoke(_ position: UInt64, in memory: ChannelMemory) -> Bool {
     let word = unsafe memory.ownWord(offset(position))
     unsafe word.pointee.store((position &+ 1) << 2 | asked, ordering: .sequentiallyConsistent)
@@ -50,7 +58,9 @@ public enum Claims {
     return !lost
   }
 
-  /// Parent: whether the worker says that it started this job. For one that died: whether this job is to blame.
+  /// Parent: whether the worker says that it started this job.
+  ///
+  /// For one that died: whether this job is to blame.
   @inlinable public static func isClaimed(_ position: UInt64, in memory: ChannelMemory) -> Bool {
     unsafe memory.otherWord(offset(position)).pointee.load(ordering: .acquiring) == position &+ 1
   }
@@ -70,6 +80,7 @@ extension ChannelMemory {
 /// When to ring: at most once for every time that the other side went to sleep.
 public struct Bell: Sendable {
   @usableFromInline var answered: UInt64 = 0
+  /// One that has not been rung.
   public init() {}
 
   /// Whether a side whose word (`parked` or `wantsRoom`) reads `sleep` still has to be rung for.

@@ -2,14 +2,22 @@
 @frozen public struct FrameHeader: BitwiseCopyable, Sendable {
   /// Bytes of payload that follow.
   public var byteCount: UInt32
+  /// A `RequestKind` or a `ResponseKind`.
   public var kind: UInt8
+  /// Of a job: `RequestKind.timed`, or nothing.
   public var flags: UInt8
+  /// 0.
   public var reserved: UInt16
-  /// Of a job: the low half of its place among all jobs that this worker was sent. Otherwise 0.
+  /// Of a job: the low half of its place among all jobs that this worker was sent.
+  ///
+  /// Otherwise 0.
   public var position: UInt32
-  /// Of a request: the number of the job's type. Of a result: its `ResultKind`.
+  /// Of a request: the number of the job's type.
+  ///
+  /// Of a result: its `ResultKind`.
   public var type: UInt32
 
+  /// A header for a payload of that size.
   @inlinable public init(kind: UInt8, byteCount: Int, position: UInt64 = 0, type: UInt32 = 0, flags: UInt8 = 0) {
     self.byteCount = UInt32(truncatingIfNeeded: byteCount)
     self.kind = kind
@@ -22,9 +30,11 @@
 
 /// Frames: a header and a payload, filled up to a multiple of 16 bytes.
 public enum Frame {
+  /// Bytes of a header.
   @inlinable public static var headerByteCount: Int { 16 }
-  /// The largest payload of one frame; what is larger goes as a `begin` and parts. An eighth of the ring, so that writing and
-  /// reading overlap.
+  /// The largest payload of one frame; what is larger goes as a `begin` and parts.
+  ///
+  /// An eighth of the ring, so that writing and reading overlap.
   @inlinable public static var payloadLimit: Int { 1 << 17 }
   /// Bytes that a frame takes in a ring.
   @inlinable public static func byteCount(payload: Int) -> Int { (headerByteCount &+ payload &+ 15) & ~15 }
@@ -38,6 +48,7 @@ public enum RequestKind {
   @inlinable public static var job: UInt8 { 2 }
   /// A job whose payload follows in `part` frames; this one's payload is a `MessageShape`.
   @inlinable public static var beginJob: UInt8 { 3 }
+  /// The next bytes of a large job.
   @inlinable public static var part: UInt8 { 4 }
   /// No more jobs will come: leave.
   @inlinable public static var stop: UInt8 { 5 }
@@ -47,12 +58,15 @@ public enum RequestKind {
 
 /// What a worker says.
 public enum ResponseKind {
-  /// It runs and listens. First of all.
+  /// It runs and listens.
+  ///
+  /// First of all.
   @inlinable public static var hello: UInt8 { 1 }
   /// A result whose payload is in this frame.
   @inlinable public static var result: UInt8 { 2 }
   /// A result whose payload follows in `part` frames; this one's payload is a `MessageShape`.
   @inlinable public static var beginResult: UInt8 { 3 }
+  /// The next bytes of a large result.
   @inlinable public static var part: UInt8 { 4 }
 }
 
@@ -74,13 +88,17 @@ public enum ResultKind {
 
 /// The sizes of a message that is sent in parts: its main bytes, then its segments, in order.
 public struct MessageShape: Equatable, Sendable {
+  /// Bytes of the message itself.
   public var mainByteCount: Int
+  /// Bytes of each segment, in order.
   public var segmentByteCounts: [Int]
 
+  /// A shape of those sizes.
   public init(mainByteCount: Int, segmentByteCounts: [Int]) {
     self.mainByteCount = mainByteCount
     self.segmentByteCounts = segmentByteCounts
   }
+  /// All bytes together.
   public var totalByteCount: Int { segmentByteCounts.reduce(mainByteCount, +) }
 
   /// As it travels: eight bytes a number, the count of segments second.

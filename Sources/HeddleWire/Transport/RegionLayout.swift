@@ -1,31 +1,45 @@
 public import Synchronization
 
-/// Where what lies in the memory that parent and worker share. `Bridge/bridge.py` knows the same numbers.
+/// Where what lies in the memory that parent and worker share.
+///
+/// `Bridge/bridge.py` knows the same numbers.
 ///
 /// Four parts in a row: the parent's words, the request ring, the worker's words, the response ring. The first two are written
 /// by the parent and mapped read-only in the worker, so a worker that runs wild cannot spoil a job that another may have to run.
 public enum RegionLayout {
-  /// Both sides must have the same. Raised with every change of this file or of `Frame`.
+  /// Both sides must have the same.
+  ///
+  /// Raised with every change of this file or of `Frame`.
   public static let version: UInt64 = 1
   /// "heddle01", to notice a descriptor that is something else.
   public static let magic: UInt64 = 0x3130_656c_6464_6568
   /// Bytes of either part of words: the largest page size in use, because parts are mapped with different rights.
   public static let wordsByteCount = 1 << 16
-  /// Bytes of either ring. A burst of 256 jobs of up to 4 KiB fits; larger payloads pass through in pieces.
+  /// Bytes of either ring.
+  ///
+  /// A burst of 256 jobs of up to 4 KiB fits; larger payloads pass through in pieces.
   public static let ringByteCount = 1 << 20
   /// How many jobs a worker may hold, and how many claim words there are; a power of two.
   @inlinable public static var capacity: Int { 256 }
 
+  /// Where the request ring begins.
   public static let requestOffset = wordsByteCount
+  /// Where the worker's words begin.
   public static let workerWordsOffset = requestOffset + ringByteCount
+  /// Where the response ring begins.
   public static let responseOffset = workerWordsOffset + wordsByteCount
+  /// The size of it all.
   public static let byteCount = responseOffset + ringByteCount
 
   // Byte offsets in the words of either side; 64 apart, so that no two share a cache line.
 
-  /// Parent: bytes ever written to the request ring. Worker: the same of the response ring.
+  /// Parent: bytes ever written to the request ring.
+  ///
+  /// Worker: the same of the response ring.
   @inlinable public static var head: Int { 0 }
-  /// Parent: bytes ever taken from the response ring. Worker: the same of the request ring.
+  /// Parent: bytes ever taken from the response ring.
+  ///
+  /// Worker: the same of the request ring.
   @inlinable public static var tail: Int { 64 }
   /// Not 0: this side sleeps until a bell rings; every sleep has another number.
   @inlinable public static var parked: Int { 128 }
@@ -35,9 +49,13 @@ public enum RegionLayout {
   @inlinable public static var busy: Int { 256 }
   /// Parent: `magic`, `version`, `ringByteCount`, `capacity`.
   @inlinable public static var identity: Int { 512 }
-  /// `capacity` words. Worker: claims. Parent: revocations. See `Claims`.
+  /// `capacity` words.
+  ///
+  /// Worker: claims. Parent: revocations. See `Claims`.
   @inlinable public static var claims: Int { 1024 }
-  /// Worker: `capacity` words: when a job that has a time limit began, in nanoseconds of the monotonic clock. Written before the claim.
+  /// Worker: `capacity` words: when a job that has a time limit began, in nanoseconds of the monotonic clock.
+  ///
+  /// Written before the claim.
   @inlinable public static var starts: Int { 4096 }
 }
 
@@ -51,8 +69,10 @@ public enum RegionLayout {
   /// The ring that the other side writes, mapped twice in a row.
   public let incoming: UnsafeMutableRawPointer
 
+  /// A word that two processes reach, by atomic operations.
   public typealias Word = UnsafeMutablePointer<Atomic<UInt64>>
 
+  /// A view of memory that its owner has mapped.
   @unsafe public init(
     own: UnsafeMutableRawPointer, other: UnsafeMutableRawPointer, outgoing: UnsafeMutableRawPointer, incoming: UnsafeMutableRawPointer
   ) {

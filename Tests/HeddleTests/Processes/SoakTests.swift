@@ -72,7 +72,7 @@ extension Core {
       #expect(ends.counts.count == submitted && ends.counts.allSatisfy { $0 == 1 })
       // Each job that is not to be retried leaves one mark of eight bytes at most.
       let runs = unsafe (bytes(of: marks) ?? []).withUnsafeBytes { raw in
-        unsafe (0..<raw.count / 8).map { unsafe raw.loadUnaligned(fromByteOffset: 8 * $0, as: Int.self) }
+        (0..<raw.count / 8).map { unsafe raw.loadUnaligned(fromByteOffset: 8 * $0, as: Int.self) }
       }
       #expect(Set(runs).count == runs.count, "a job ran twice")
       #expect(killed.count > 20)

@@ -6,7 +6,9 @@ struct Mismatch: Error, CustomStringConvertible { var description: String }
 
 let failureCount = Atomic<Int>(0)
 
-/// Runs a check and says how it went. One that takes too long ends the program: it hangs.
+/// Runs a check and says how it went.
+///
+/// One that takes too long ends the program: it hangs.
 nonisolated(nonsending) func check(_ name: String, limit: Int = 60, _ body: nonisolated(nonsending) () async throws -> Void) async {
   let clock = ContinuousClock()
   let start = clock.now

@@ -176,7 +176,9 @@ func checkShapes<E: JobExecutor>(_ name: String, on executor: E) async {
     try expect(failures, 5)
   }
   await check("\(name): waiting, completions, options and cancellation") {
-    let futures = (1...20).map { executor.submit(Sleeper(milliseconds: $0), options: JobOptions(timeout: .seconds(20), priority: .high, label: "nap")) }
+    let futures = (1...20).map {
+      executor.submit(Sleeper(milliseconds: $0), options: JobOptions(timeout: .seconds(20), priority: .high, label: "nap"))
+    }
     try expect(await wait(for: futures, timeout: .seconds(20)).done.count, 20)
     var seen = 0
     for await future in completions(of: futures) { seen += try await future.value }

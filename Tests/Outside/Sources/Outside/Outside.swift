@@ -52,7 +52,10 @@ struct Outside {
 func checkThreads(_ pool: ThreadPoolExecutor) async {
   await check("threads: closures, sync and async, and a task's preference") {
     try await expect(pool.submit { 1 + 1 }.value, 2)
-    try await expect(pool.submit { try await Task.sleep(for: .milliseconds(1)); return "late" }.value, "late")
+    try await expect(
+      pool.submit {
+        try await Task.sleep(for: .milliseconds(1)); return "late"
+      }.value, "late")
     await expectError(pool.submit { () throws -> Int in throw Opaque() }) { $0 is Opaque }
     let main = pthread_self()
     let task = Task(executorPreference: pool) { pthread_equal(main, pthread_self()) == 0 }

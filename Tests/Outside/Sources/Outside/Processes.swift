@@ -66,7 +66,9 @@ struct CrashOnce: Job {
     abort()
   }
 }
-/// Looks whether all bytes of what it was sent are alike, so that one out of place is seen. libc does it: a debug build is slow.
+/// Looks whether all bytes of what it was sent are alike, so that one out of place is seen.
+///
+/// libc does it: a debug build is slow.
 struct Uniform: Job {
   var bytes: [UInt8]
   init(_ byte: UInt8, count: Int) { bytes = Array(repeating: byte, count: count) }
@@ -77,7 +79,9 @@ struct Uniform: Job {
 }
 /// Writes nonsense where its worker tells the parent how far its results reach.
 struct Vandal: Job {
-  /// How far the end of the results is moved. Unit: bytes.
+  /// How far the end of the results is moved.
+  ///
+  /// Unit: bytes.
   var shift: UInt64
   func run() async throws -> Int {
     var address: UInt?
@@ -142,7 +146,8 @@ func checkPool() async {
       let pool = ProcessPoolExecutor(maxWorkers: 1)
       // Its second try is far away: until then nothing would wake the pool by itself.
       let backoff = Backoff.exponential(from: .seconds(60), to: .seconds(60))
-      let failing = pool.submit(Unlucky(misfortune: .otherError, number: 0), options: JobOptions(retry: RetryPolicy(errors: 1, backoff: backoff)))
+      let failing = pool.submit(
+        Unlucky(misfortune: .otherError, number: 0), options: JobOptions(retry: RetryPolicy(errors: 1, backoff: backoff)))
       // Many short ones, so that the pool sends a job to lie behind another.
       for try await _ in pool.map((0..<5000).map { Square(number: $0) }) {}
       usleep(20_000)

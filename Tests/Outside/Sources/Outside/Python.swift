@@ -29,7 +29,8 @@ func checkPython() async {
       try await withExecutor(PythonExecutor(maxWorkers: 2, mode: mode)) { python in
         try await expect(python.submit(PythonCall<Int>("\(path):double", 21)).value, 42)
         try await expect(python.submit(PythonCall<[String]>("\(path):double", ["a"], keywords: ["by": 3])).value, ["a", "a", "a"])
-        try await expect(python.submit(PythonCall<Person>("\(path):greet", Person(name: "ada", age: 36))).value, Person(name: "ADA", age: 37))
+        try await expect(
+          python.submit(PythonCall<Person>("\(path):greet", Person(name: "ada", age: 36))).value, Person(name: "ADA", age: 37))
         try await expect(python.submit(PythonCall<Int?>("\(path):nothing")).value, nil)
         try await expect(python.submit(PythonCall<Double>("math:sqrt", 16)).value, 4)
         await expectError(python.submit(PythonCall<Int>("\(path):fail", 5))) {

@@ -28,7 +28,9 @@ struct ProcessTests {
     await pool.shutdown()
   }
   @Test func `the executors share one interface`() async throws {
-    for executor in [InlineExecutor(), ThreadPoolExecutor(maxWorkers: 2), ProcessPoolExecutor(maxWorkers: 1), HybridExecutor()] as [any JobExecutor] {
+    for executor in [InlineExecutor(), ThreadPoolExecutor(maxWorkers: 2), ProcessPoolExecutor(maxWorkers: 1), HybridExecutor()]
+      as [any JobExecutor]
+    {
       #expect(try await executor.submit(Power(base: 2, exponent: 10)).value == 1024)
       await executor.shutdown(.finishAll)
     }

@@ -1,0 +1,11 @@
+// swift-tools-version:6.2
+import PackageDescription
+
+// A package of its own, so that what it may need is not the user's. Scripts/measure.sh builds and runs it.
+let package = Package(
+  name: "Benchmarks",
+  platforms: [.macOS(.v26)],
+  dependencies: [.package(name: "heddle", path: "..")],
+  targets: [.executableTarget(name: "Measure", dependencies: [.product(name: "Heddle", package: "heddle")])],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,507 @@
+"""The tool from outside, as a shell would see it. Run by ToolTests.swift; also by hand:
+HEDDLE=.build/debug/heddle python3 Tests/HeddleCommandTests/tool_tests.py [-k name]
+"""
+
+import ast
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+HEDDLE = os.path.abspath(os.environ.get("HEDDLE", ".build/debug/heddle"))
+
+WORK = '''
+import ast, ctypes, os, signal, subprocess, sys, time
+def same(x): return x
+def both(*args, **keywords): return [list(args), keywords]
+def shout(x):
+    sys.stdout.write("printed %s\\n" % x)
+    print("no newline", end="")
+    os.write(1, b"raw ")
+    subprocess.call(["echo", "from a child"])
+    return x
+def parse(path):
+    with open(path, "rb") as file:
+        tree = ast.parse(file.read())
+    return [sum(1 for _ in ast.walk(tree)), len(tree.body)]
+def fail(x):
+    if x.startswith("b"): raise ValueError("no " + x)
+    return x
+def die(x):
+    if x == "exit": os._exit(7)
+    if x == "segv": ctypes.string_at(0)
+    if x == "loop":
+        while True: pass
+    if x == "leave": sys.exit(3)
+    if x == "object": return object()
+    if x == "memory": return len(bytearray(1 << 30))
+    return x
+def once(path):
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return "again"
+    os._exit(9)
+def gate(path):
+    """Says that it runs and waits to be let go; a plain word is its own answer."""
+    if "/" not in path: return path
+    with open(path + ".here", "w") as here: here.write(str(os.getpid()))
+    with open(path) as go: return go.read()
+def family(path):
+    """Never ends, and has a child; deaf to SIGTERM."""
+    if "/" not in path: return path
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    child = subprocess.Popen(["sleep", "600"])
+    with open(path, "w") as here: here.write("%d %d" % (os.getpid(), child.pid))
+    while True: pass
+def stuck(path):
+    """The same in C, where nothing of Python runs, not even signal handlers."""
+    child = subprocess.Popen(["sleep", "600"])
+    with open(path, "w") as here: here.write("%d %d" % (os.getpid(), child.pid))
+    ctypes.PyDLL(None).sleep(600)
+def nan(x): return [float("nan"), float("inf"), -float("inf"), "\\ud800", b"\\x00\\xff"]
+value = 5
+'''
+
+
+def is_gone(pid, within=5):
+    """Whether the process goes. A zombie is gone: it is its new parent's to bury."""
+    end = time.monotonic() + within
+    while time.monotonic() < end:
+        try:
+            with open("/proc/%d/stat" % pid) as stat:
+                if stat.read().rpartition(")")[2].split()[0] in "ZX":
+                    return True
+        except OSError:
+            return True
+        time.sleep(0.005)
+    return False
+
+
+class Run:
+    def __init__(self, status, out, err):
+        self.status, self.out, self.err = status, out, err
+
+    @property
+    def rows(self):
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def values(self):
+        return {json.dumps(row["input"]): row.get("value") for row in self.rows}
+
+
+class ToolTests(unittest.TestCase):
+    maxDiff = None
+
+    def setUp(self):
+        self.temporary = tempfile.TemporaryDirectory()
+        self.folder = os.path.realpath(self.temporary.name)
+        self.write("work.py", WORK)
+
+    def tearDown(self):
+        self.temporary.cleanup()
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def write(self, name, text):
+        with open(self.path(name), "w") as file:
+            file.write(text)
+
+    def read(self, name):
+        with open(self.path(name)) as file:
+            return file.read()
+
+    def start(self, *arguments, **options):
+        settings = dict(
+            cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+        settings.update(options)
+        return subprocess.Popen([HEDDLE] + list(arguments), **settings)
+
+    def run_tool(self, *arguments, **options):
+        text = options.pop("input", None)
+        if text is not None:
+            options["stdin"] = subprocess.PIPE
+        process = self.start(*arguments, **options)
+        out, err = process.communicate(text, timeout=60)
+        return Run(process.returncode, out, err)
+
+    def map(self, function, *arguments, **options):
+        return self.run_tool("map", "work.py:" + function, *arguments, **options)
+
+    def fifo(self, name):
+        """A gate: its path, for `gate`."""
+        os.mkfifo(self.path(name))
+        os.mkfifo(self.path(name + ".here"))
+        return self.path(name)
+
+    def pipe(self, name):
+        os.mkfifo(self.path(name))
+        return self.path(name)
+
+    # Real files
+
+    def test_a_thousand_real_files_as_in_a_plain_loop(self):
+        library = os.path.dirname(os.__file__)
+        files = []
+        for folder, _, names in os.walk(library):
+            if "site-packages" in folder or "lib2to3" in folder:
+                continue
+            for name in names:
+                path = os.path.join(folder, name)
+                if name.endswith(".py"):
+                    files.append(path)
+        # The smaller ones: what is shown is that they are all there.
+        files = sorted(sorted(files, key=os.path.getsize)[:1000])
+        self.assertEqual(len(files), 1000)
+        expected, failed = {}, set()
+        for path in files:
+            with open(path, "rb") as file:
+                source = file.read()
+            try:
+                tree = ast.parse(source)
+                expected[path] = [sum(1 for _ in ast.walk(tree)), len(tree.body)]
+            except Exception:
+                failed.add(path)
+        self.write("files", "".join(path + "\n" for path in files))
+        for place in ["processes", "threads"]:
+            # The interpreter that made the expectation.
+            run = self.map("parse", "--inputs", "files", "--on", place, "--keep-order", "--python", sys.executable)
+            self.assertEqual([row["input"] for row in run.rows], files)
+            self.assertEqual([row["index"] for row in run.rows], list(range(1000)))
+            self.assertEqual({row["input"]: row["value"] for row in run.rows if row["ok"]}, expected)
+            self.assertEqual({row["input"] for row in run.rows if not row["ok"]}, failed)
+            self.assertEqual(run.status, 1 if failed else 0, run.err)
+
+    # Rows
+
+    def test_rows_are_as_they_are_fixed(self):
+        run = self.map("fail", "a", "b", "--workers", "1")
+        good, bad = run.rows
+        self.assertEqual(list(good), ["index", "input", "ok", "value", "seconds", "attempts"])
+        self.assertEqual((good["index"], good["input"], good["ok"], good["value"], good["attempts"]), (0, "a", True, "a", 1))
+        self.assertEqual(list(bad), ["index", "input", "ok", "error", "seconds", "attempts"])
+        self.assertEqual(list(bad["error"]), ["code", "type", "message", "traceback"])
+        self.assertEqual((bad["error"]["code"], bad["error"]["type"], bad["error"]["message"]), ("exception", "ValueError", "no b"))
+        self.assertTrue(bad["error"]["traceback"].startswith("Traceback (most recent call last):\n"))
+        self.assertEqual(run.status, 1)
+        run = self.map("nan", "x")
+        self.assertIn('"value": [NaN, Infinity, -Infinity, "\\ud800", "AP8="]', run.out)
+
+    def test_every_death_is_a_row(self):
+        for place in ["processes", "threads"]:
+            run = self.map("die", "a", "exit", "b", "segv", "c", "loop", "leave", "object", "d", "--timeout", "500ms", "--on", place, "-j", "1")
+            rows = {row["input"]: row for row in run.rows}
+            self.assertEqual(len(run.rows), 9)
+            for name in "abcd":
+                self.assertEqual(rows[name]["value"], name)
+            self.assertEqual((rows["exit"]["error"]["code"], rows["exit"]["error"]["exit"]), ("workerDied", "exit 7"))
+            self.assertEqual((rows["segv"]["error"]["code"], rows["segv"]["error"]["exit"]), ("workerDied", "SIGSEGV"))
+            self.assertEqual(rows["loop"]["error"]["code"], "timedOut")
+            self.assertTrue(0.5 <= rows["loop"]["seconds"] < 5, rows["loop"])
+            self.assertEqual((rows["leave"]["error"]["code"], rows["leave"]["error"]["type"]), ("exception", "SystemExit"))
+            self.assertEqual(rows["object"]["error"]["code"], "notEncodable")
+            self.assertTrue(rows["exit"]["seconds"] > 0)
+            self.assertEqual({row["attempts"] for row in run.rows}, {1})
+            for part in ["4 succeeded, 5 failed", "workerDied (SIGSEGV): 1", "segv: ", "timedOut: 1", "SystemExit: 1"]:
+                self.assertIn(part, run.err)
+            self.assertEqual(run.status, 1)
+
+    def test_tries_are_counted(self):
+        run = self.map("once", self.path("flag"), "--retries", "1")
+        self.assertEqual((run.status, run.rows[0]["value"], run.rows[0]["attempts"]), (0, "again", 2))
+        self.assertTrue(run.rows[0]["seconds"] < 1)
+        run = self.map("fail", "b", "a", "--retries", "2")
+        attempts = {row["input"]: row["attempts"] for row in run.rows}
+        self.assertEqual((run.status, attempts), (1, {"a": 1, "b": 3}))
+        run = self.map("die", "loop", "--retries", "1", "--timeout", "300ms")
+        self.assertEqual((run.rows[0]["error"]["code"], run.rows[0]["attempts"]), ("timedOut", 2))
+        self.assertTrue(0.3 <= run.rows[0]["seconds"] < 2, run.rows)
+        run = self.map("die", "exit", "--retries", "1", "--on", "threads")
+        self.assertEqual((run.rows[0]["error"]["exit"], run.rows[0]["attempts"]), ("exit 7", 2))
+
+    def test_what_functions_print_goes_to_standard_error(self):
+        for place in ["processes", "threads"]:
+            run = self.map("shout", "a", "b", "--on", place)
+            self.assertEqual((run.status, run.values), (0, {'"a"': "a", '"b"': "b"}))
+            for part in ["printed a", "printed b", "raw", "from a child"]:
+                self.assertIn(part, run.err)
+
+    def test_a_memory_limit_is_kept(self):
+        for place in ["processes", "threads"]:
+            run = self.map("die", "a", "memory", "b", "--memory-limit", "500MB", "--on", place)
+            rows = {row["input"]: row for row in run.rows}
+            self.assertEqual((rows["memory"]["error"]["code"], rows["a"]["value"], rows["b"]["value"]), ("memoryLimitExceeded", "a", "b"))
+            self.assertIn("500 MB", rows["memory"]["error"]["message"])
+            self.assertEqual(run.status, 1)
+
+    # Inputs
+
+    def test_inputs_come_from_anywhere(self):
+        lines = "a\r\n\n  \nb\n c \r\nlast"
+        self.write("lines", lines)
+        expected = [(0, "a"), (1, "b"), (2, " c "), (3, "last")]
+        for run in [self.map("same", "--inputs", "lines"), self.map("same", "--inputs", "-", input=lines)]:
+            self.assertEqual(sorted((row["index"], row["value"]) for row in run.rows), expected)
+        run = self.map("both", "--inputs", "-", "--input-format", "json", "--keep-order", input='{"k": 1}\n[1, "x"]\n7\n{oops}\n')
+        self.assertEqual([row.get("value") for row in run.rows], [[[], {"k": 1}], [[1, "x"], {}], [[7], {}], None])
+        self.assertEqual([row["input"] for row in run.rows], [{"k": 1}, [1, "x"], 7, "{oops}"])
+        self.assertEqual((run.status, run.rows[3]["error"]["code"]), (1, "notEncodable"))
+        run = self.map("both", "--inputs", "-", "--input-format", "csv", "--keep-order", input='a,b\n1,"x, y"\n')
+        self.assertEqual([(row["input"], row["value"]) for row in run.rows], [({"a": "1", "b": "x, y"}, [[], {"a": "1", "b": "x, y"}])])
+        run = self.map("same", "--inputs", "-", input="")
+        self.assertEqual((run.status, run.out), (0, ""))
+
+    def test_rows_leave_while_inputs_are_awaited(self):
+        process = self.start("map", "work.py:same", "--inputs", "-", stdin=subprocess.PIPE)
+        for text in ["a", "b"]:
+            process.stdin.write(text + "\n")
+            process.stdin.flush()
+            self.assertEqual(json.loads(process.stdout.readline())["value"], text)
+        process.communicate(timeout=20)
+        self.assertEqual(process.returncode, 0)
+
+    def test_memory_is_flat_over_many_inputs(self):
+        peaks = []
+        for count in [5000, 200000]:
+            source = subprocess.Popen(["seq", str(count)], stdout=subprocess.PIPE)
+            with open(self.path("rows"), "w") as rows:
+                process = self.start("map", "work.py:same", "--inputs", "-", stdin=source.stdout, stdout=rows, stderr=subprocess.DEVNULL)
+                source.stdout.close()
+                _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = status
+            source.wait()
+            self.assertEqual(status, 0)
+            peaks.append(usage.ru_maxrss)
+            with open(self.path("rows")) as rows:
+                self.assertEqual(sum(1 for _ in rows), count)
+        self.assertLess(peaks[1], peaks[0] + 12000, peaks)
+
+    # Wrong use
+
+    def test_wrong_use_is_one_sentence_and_status_2(self):
+        self.write("broken.py", "raise KeyError('at import')\n")
+        self.write("note", "import os; open('imported', 'w')\n")
+        for arguments, part in [
+            (["work.py:sane", "a"], "did you mean same?"),
+            (["wrk.py:same", "a"], "did you mean work.py?"),
+            (["work.py", "a"], "write work.py:function"),
+            (["work.py:value", "a"], "cannot be called"),
+            (["no_such_module_x:f", "a"], "there is no module no_such_module_x"),
+            (["work.py:same", "a", "--python", "/none"], "/none does not exist"),
+            (["work.py:same", "a", "--python", "/bin/false"], "/bin/false is no Python"),
+            (["work.py:same", "a", "--bogus"], "--bogus"),
+            (["work.py:same", "a", "--timeout", "soon"], "30s"),
+            (["work.py:same", "a", "--memory-limit", "much"], "500MB"),
+            (["work.py:same", "a", "--workers", "0"], "at least 1"),
+            (["work.py:same", "a", "--workers", "-3"], "at least 1"),
+            (["work.py:same", "a", "--retries", "-1"], "0 or more"),
+            (["work.py:same", "a", "--on", "thread"], "threads"),
+            (["work.py:same", "a", "--on", "interpreters"], "not there yet"),
+            (["work.py:same"], "no inputs"),
+            ([], "target"),
+            (["work.py:same", "--inputs", "none"], "none: No such file"),
+            (["work.py:same", "a", "--resume"], "--output"),
+            (["work.py:same", "a", "--output", "no/such/folder"], "No such file"),
+        ]:
+            run = self.run_tool("map", *arguments)
+            self.assertEqual((run.status, run.out), (2, ""), (arguments, run.err))
+            self.assertIn(part, run.err, arguments)
+            self.assertEqual(len(run.err.splitlines()), 1, run.err)
+            self.assertTrue(run.err.startswith("heddle: "), run.err)
+        run = self.run_tool("map", "broken.py:f", "a")
+        self.assertEqual(run.status, 2)
+        self.assertIn("KeyError: 'at import'", run.err.splitlines()[-1])
+        self.assertEqual(self.run_tool("nap").status, 2)
+        self.assertFalse(os.path.exists(self.path("imported")))
+
+    def test_help_suffices(self):
+        for arguments, parts in [
+            (["--help"], ["heddle map", "*.jpg"]),
+            (["map", "--help"], ["file.py:function", "--timeout", "130", "--resume", '"attempts": 1}']),
+            (["--version"], ["heddle 0."]),
+        ]:
+            run = self.run_tool(*arguments)
+            self.assertEqual((run.status, run.err), (0, ""))
+            for part in parts:
+                self.assertIn(part, run.out)
+            self.assertLessEqual(max(len(line) for line in run.out.splitlines()), 80)
+
+    # Files of results
+
+    def test_an_output_file_is_refused_gone_on_with_or_replaced(self):
+        arguments = ["a", "bad", "c", "--output", "rows"]
+        self.assertEqual(self.map("fail", *arguments).status, 1)
+        rows = self.read("rows")
+        refused = self.map("fail", *arguments)
+        self.assertEqual((refused.status, self.read("rows")), (2, rows))
+        for option in ["--resume", "--retry-failed", "--overwrite"]:
+            self.assertIn(option, refused.err)
+        run = self.map("fail", "d", *(arguments + ["--retry-failed"]))
+        self.assertEqual((run.status, run.out, len(self.read("rows").splitlines())), (1, "", 3))
+        # What failed succeeds now, and replaces its row.
+        run = self.map("same", "d", *(arguments + ["--resume", "--keep-order"]))
+        self.assertEqual(run.status, 0, run.err)
+        rows = [json.loads(line) for line in self.read("rows").splitlines()]
+        self.assertEqual(sorted(row["input"] for row in rows), ["a", "bad", "c", "d"])
+        self.assertTrue(all(row["ok"] for row in rows))
+        run = self.map("same", "x", "--output", "rows", "--overwrite")
+        self.assertEqual((run.status, [json.loads(line)["input"] for line in self.read("rows").splitlines()]), (0, ["x"]))
+
+    def test_too_many_failures_start_nothing_more(self):
+        run = self.map("fail", "--inputs", "-", "--max-failures", "2", "-j", "1", input="b\n" * 1000)
+        self.assertEqual(run.status, 1)
+        self.assertTrue(2 <= len(run.rows) < 200, len(run.rows))
+        self.assertIn("stopped after", run.err)
+
+    def test_a_full_disk_loses_only_what_does_not_fit(self):
+        with open("/dev/full", "w") as full:
+            run = self.map("same", "a", "b", stdout=full)
+        self.assertEqual(run.status, 1)
+        self.assertIn("No space left on device", run.err)
+        small = self.path("small")
+        os.mkdir(small)
+        if subprocess.call(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", small], stderr=subprocess.DEVNULL):
+            return
+        try:
+            self.write("many", "".join("input %d\n" % n for n in range(2000)))
+            run = self.map("same", "--inputs", "many", "--output", "small/rows")
+            self.assertEqual(run.status, 1)
+            self.assertIn("No space left on device", run.err)
+            rows = self.read("small/rows")
+            self.assertTrue(rows.endswith("}\n"))
+            whole = [json.loads(line)["input"] for line in rows.splitlines()]
+            self.assertEqual(len(set(whole)), len(whole))
+            subprocess.check_call(["mount", "-o", "remount,size=1m", small])
+            self.assertEqual(self.map("same", "--inputs", "many", "--output", "small/rows", "--resume").status, 0)
+            inputs = sorted(json.loads(line)["input"] for line in self.read("small/rows").splitlines())
+            self.assertEqual(inputs, sorted("input %d" % n for n in range(2000)))
+        finally:
+            subprocess.check_call(["umount", small])
+
+    def test_a_reader_that_goes_away_ends_the_run_quietly(self):
+        process = self.start("map", "work.py:same", "--inputs", "/dev/stdin", stdin=subprocess.PIPE)
+        process.stdin.write("x\n")
+        process.stdin.flush()
+        self.assertEqual(json.loads(process.stdout.readline())["value"], "x")
+        process.stdout.close()
+        try:
+            for _ in range(100000):
+                process.stdin.write("y\n")
+            process.stdin.close()
+        except BrokenPipeError:
+            pass
+        process.wait(20)
+        self.assertEqual(process.returncode, 141)
+        self.assertNotIn("Traceback", process.stderr.read())
+        process.stderr.close()
+
+    # Signals
+
+    def begin(self, function, names, *options):
+        """A run with calls that stand at their gates, and the processes that they run in."""
+        process = self.start("map", "work.py:" + function, *(list(names) + list(options)))
+        pids = []
+        for name in names:
+            if "/" in name:
+                with open(name + ".here" if function == "gate" else name) as here:
+                    pids += [int(n) for n in here.read().split()]
+        return process, pids
+
+    def test_an_interrupt_lets_what_runs_end(self):
+        gates = [self.fifo("one"), self.fifo("two")]
+        process, pids = self.begin("gate", gates + ["later%d" % n for n in range(50)], "-j", "2", "--output", "rows")
+        process.send_signal(signal.SIGINT)
+        with open(gates[0], "w") as go:
+            go.write("in time")
+        # The other gate stays closed: five seconds, then its worker is killed.
+        start = time.monotonic()
+        _, err = process.communicate(timeout=20)
+        self.assertTrue(3 < time.monotonic() - start < 9)
+        self.assertEqual(process.returncode, 130)
+        rows = [json.loads(line) for line in self.read("rows").splitlines()]
+        self.assertIn("in time", [row["value"] for row in rows])
+        self.assertNotIn(gates[1], [row["input"] for row in rows])
+        self.assertIn("interrupted", err)
+        self.assertIn("--resume", err)
+        self.assertNotIn("Traceback", err)
+        for pid in pids:
+            self.assertTrue(is_gone(pid))
+
+    def test_a_second_interrupt_ends_at_once(self):
+        for first, second in [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGTERM)]:
+            name = self.pipe("here%d" % first)
+            process, pids = self.begin("family", [name], "-j", "1")
+            process.send_signal(first)
+            # What the first has started is seen from outside: nothing. So the second is repeated until it is taken as such.
+            start = time.monotonic()
+            while process.poll() is None and time.monotonic() - start < 4:
+                process.send_signal(second)
+                time.sleep(0.01)
+            self.assertTrue(time.monotonic() - start < 3)
+            process.communicate(timeout=10)
+            self.assertEqual(process.returncode, 130)
+            for pid in pids:
+                self.assertTrue(is_gone(pid, 1))
+
+    def test_a_killed_tool_leaves_nothing(self):
+        for function, place in [("family", "processes"), ("stuck", "processes"), ("family", "threads"), ("stuck", "threads")]:
+            name = self.pipe(function + place)
+            options = ["-j", "1", "--on", place]
+            if function == "family" and place == "threads":
+                # Signal handlers are the main thread's alone.
+                continue
+            process, pids = self.begin(function, [name], *options)
+            self.assertEqual(len(pids), 2)
+            process.kill()
+            process.communicate(timeout=10)
+            for pid in pids:
+                self.assertTrue(is_gone(pid, 1), (function, place))
+
+    def test_finished_rows_survive_a_kill(self):
+        gate = self.fifo("gate")
+        process, _ = self.begin("gate", ["a", "b", "c", gate], "-j", "1", "--output", "rows")
+        process.kill()
+        process.communicate(timeout=10)
+        self.assertEqual([json.loads(line)["value"] for line in self.read("rows").splitlines()], ["a", "b", "c"])
+        run = self.map("same", "a", "b", "c", gate, "--output", "rows", "--resume")
+        self.assertEqual((run.status, len(self.read("rows").splitlines())), (0, 4), run.err)
+
+    # The terminal
+
+    def test_progress_is_shown_on_a_terminal_and_nowhere_else(self):
+        self.assertNotIn("\x1b", self.map("same", "a").err)
+        self.assertIn("\x1b[K", self.map("same", "a", "--progress", "always").err)
+        for options, is_shown in [([], True), (["--progress", "never"], False)]:
+            parent, child = pty.openpty()
+            process = self.start("map", "work.py:shout", "a", "b", "c", *options, stderr=child)
+            os.close(child)
+            text = b""
+            while True:
+                try:
+                    part = os.read(parent, 4096)
+                except OSError:
+                    break
+                if not part:
+                    break
+                text += part
+            os.close(parent)
+            out, _ = process.communicate(timeout=20)
+            text = text.decode()
+            process.stdout.close()
+            self.assertEqual(len(out.splitlines()), 3)
+            self.assertEqual("\x1b[K" in text, is_shown, text)
+            self.assertIn("printed a", text)
+            self.assertIn("3 succeeded, 0 failed", text.splitlines()[-1])
+
+
+if __name__ == "__main__":
+    unittest.main()
