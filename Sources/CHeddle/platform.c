@@ -13,6 +13,22 @@ void heddle_yield(void) { sched_yield(); }
 static __thread void *thread_slot;
 void **heddle_thread_slot(void) { return &thread_slot; }
 
+static pthread_key_t exit_key;
+static pthread_once_t exit_key_once = PTHREAD_ONCE_INIT;
+static __thread bool exit_is_watched;
+static void make_exit_key(void);
+
+void heddle_release_thread_slot_at_exit(void (*release)(void *)) {
+  if (exit_is_watched) return;
+  pthread_once(&exit_key_once, make_exit_key);
+  exit_is_watched = !pthread_setspecific(exit_key, (void *)release);
+}
+static void thread_exits(void *release) {
+  if (thread_slot) ((void (*)(void *))release)(thread_slot);
+  thread_slot = NULL;
+}
+static void make_exit_key(void) { pthread_key_create(&exit_key, thread_exits); }
+
 int heddle_set_nonblocking(int fd) { return fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); }
 int heddle_set_close_on_exec(int fd) { return fcntl(fd, F_SETFD, FD_CLOEXEC); }
 

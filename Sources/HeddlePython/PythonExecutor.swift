@@ -80,7 +80,7 @@ public final class PythonExecutor: Sendable {
 public func withExecutor<R>(_ executor: PythonExecutor, _ body: (PythonExecutor) async throws -> R) async rethrows -> R {
   do {
     let result = try await body(executor)
-    await executor.shutdown(.finishAll)
+    await executor.shutdown(Task.isCancelled ? .finishRunning : .finishAll)
     return result
   } catch {
     await executor.shutdown(.finishRunning)

@@ -55,6 +55,8 @@ void heddle_tune_worker_malloc(void);
 
 /// One pointer a thread, NULL at first.
 void **heddle_thread_slot(void);
+/// Has `release` called with what this thread's slot holds when the thread ends. Cheap after the first call of a thread.
+void heddle_release_thread_slot_at_exit(void (*release)(void *));
 
 // MARK: Descriptors
 

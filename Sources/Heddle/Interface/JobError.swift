@@ -56,6 +56,14 @@ public struct JobError: Error, Sendable, CustomStringConvertible {
     self.standardErrorTail = standardErrorTail
   }
 
+  /// The same error of a job that has a name.
+  func named(_ label: String?) -> JobError {
+    guard let label else { return self }
+    var error = self
+    error.message = "\(label): \(message)"
+    return error
+  }
+
   /// The code, the message and the last lines of the worker's standard error.
   public var description: String {
     standardErrorTail.isEmpty ? "\(code): \(message)" : "\(code): \(message)\n--- standard error of the worker ---\n\(standardErrorTail)"

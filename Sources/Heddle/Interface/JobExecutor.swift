@@ -61,7 +61,7 @@ public enum ShutdownMode: Sendable, Hashable {
 public func withExecutor<E: JobExecutor, R>(_ executor: E, _ body: (E) async throws -> R) async rethrows -> R {
   do {
     let result = try await body(executor)
-    await executor.shutdown(.finishAll)
+    await executor.shutdown(Task.isCancelled ? .finishRunning : .finishAll)
     return result
   } catch {
     await executor.shutdown(.finishRunning)

@@ -49,7 +49,7 @@ public struct RetryPolicy: Sendable, Hashable {
   public var crashes: Int
   /// After it ran longer than its time limit.
   ///
-  /// Unit: further runs.
+  /// Unit: further runs. Not kept on threads of this process and in place: there the run that took too long goes on.
   public var timeouts: Int
   /// After it needed too much memory.
   ///

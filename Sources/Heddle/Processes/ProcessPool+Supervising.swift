@@ -198,7 +198,7 @@ extension ProcessPool {
     _ position: UInt64, of channel: WorkerChannel, _ extras: JobExtras, _ limit: Duration, _ core: inout Core, _ bells: inout Bells,
     _ plan: inout Plan
   ) {
-    var error = JobError.timedOut(limit, onThread: recipe.width > 1)
+    var error = JobError.timedOut(limit, onThread: recipe.width > 1).named(extras.options.label)
     error.attempt = extras.attempt
     error.workerPID = channel.process.pid
     error.ran = limit
@@ -389,7 +389,7 @@ extension ProcessPool {
           unsafe job.future.release()
           continue
         }
-        let error = certificate.error(attempt: job.extras?.attempt ?? 1, ran: ran)
+        let error = certificate.error(attempt: job.extras?.attempt ?? 1, ran: ran).named(job.extras?.options.label)
         if let extras = job.extras, !core.dropsWaiting, unsafe job.future._withUnsafeGuaranteedRef({ $0.isOpen }),
           extras.spend(for: error.code)
         {

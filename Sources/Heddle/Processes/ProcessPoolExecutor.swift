@@ -98,7 +98,8 @@ enum EncoderCache {
     }
     body(encoder)
     // A large message is not kept alive by a thread that happened to send it.
-    if unsafe !encoder.segments.isEmpty || encoder.bytes.count > 1 << 16 { encoder.reset() }
+    if unsafe encoder.hasSegments || encoder.bytes.count > 1 << 16 { encoder.reset() }
     if unsafe slot.pointee == nil { unsafe slot.pointee = unsafe Unmanaged.passRetained(encoder).toOpaque() }
+    unsafe heddle_release_thread_slot_at_exit { unsafe Unmanaged<MessageEncoder>.fromOpaque($0!).release() }
   }
 }

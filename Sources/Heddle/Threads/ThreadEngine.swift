@@ -91,7 +91,7 @@ import Synchronization
       // The clock starts when the job does.
       let ticket = options.timeout.map { limit in
         timer.schedule(at: .now + limit) { [self, weak future] in
-          if let future { stop(future, JobError.timedOut(limit, onThread: true), cancelled: false) }
+          if let future { stop(future, JobError.timedOut(limit, onThread: true).named(options.label), cancelled: false) }
         }
       }
       defer { if let ticket { timer.cancel(ticket) } }
