@@ -63,8 +63,10 @@ extension Core {
       nonsense: Nonsense
     ) async throws {
       try await withSubject(.processes, workers: 1) { pool in
+        // The greeting has been read: before that a head that goes back looks like a worker that has said nothing yet.
+        _ = try await pool.submit(Doubled(value: 1)).value
         let future = pool.submit(Spoils(nonsense: nonsense))
-        let (done, _) = await wait(for: [future], timeout: .seconds(5))
+        let (done, _) = await wait(for: [future], timeout: .seconds(15))
         #expect(done.count == 1, "the job ends")
         if nonsense != .badTail, done.count == 1 {
           let error = await future.result.jobError
