@@ -40,6 +40,8 @@ extension ProcessPool {
       unsafe batch.receivers[arrival.type].receive(arrival.future, answer, decoder: batch.decoder)
     }
     unsafe batch.arrivals.removeAll(keepingCapacity: true)
+    // The batch may not be used again for long; a large result must not stay in memory for it.
+    if unsafe batch.holdsLarge { batch.clear() }
     return true
   }
   /// A worker wrote what cannot be: nothing more of it is read, and the supervisor kills it.

@@ -39,7 +39,11 @@ struct RawResult {
 
   deinit { unsafe bytes.deallocate() }
 
+  /// Whether a result came in parts, so that its memory is its own.
+  @exclusivity(unchecked) private(set) var holdsLarge = false
+
   func clear() {
+    unsafe holdsLarge = false
     unsafe used = 0
     unsafe results.removeAll(keepingCapacity: true)
     unsafe hasGreeting = false
@@ -58,7 +62,10 @@ struct RawResult {
     return unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[used..<used + byteCount])
   }
   func append(_ header: FrameHeader, range: Range<Int>) { unsafe results.append(RawResult(header: header, range: range)) }
-  func append(_ large: LargeMessage) { unsafe results.append(RawResult(header: large.header, range: 0..<0, large: large)) }
+  func append(_ large: LargeMessage) {
+    unsafe results.append(RawResult(header: large.header, range: 0..<0, large: large))
+    unsafe holdsLarge = true
+  }
   func bytes(of result: RawResult) -> UnsafeRawBufferPointer {
     unsafe result.large?.main ?? UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[result.range])
   }

@@ -175,6 +175,16 @@ func checkPool() async {
       await pool.shutdown()
     }
   }
+  await check("pool: a large result does not stay in memory") {
+    let pool = ProcessPoolExecutor(maxWorkers: 1)
+    try await expect(pool.submit(Bytes(count: 1_000_000, payload: [])).value.count, 1_000_000)
+    let before = residentMegabytes()
+    for _ in 0..<3 { try await expect(pool.submit(Bytes(count: 100_000_000, payload: [])).value.count, 100_000_000) }
+    // Whoever ended the last future may still be tidying up.
+    for _ in 0..<100 where residentMegabytes() - before > 50 { usleep(20_000) }
+    try expect(residentMegabytes() - before < 50, "\(residentMegabytes() - before) MB more than before")
+    await pool.shutdown()
+  }
   await check("pool: a worker that closes its standard error costs no processor time") {
     let pool = ProcessPoolExecutor(maxWorkers: 1)
     _ = try await pool.submit(Square(number: 1)).value
@@ -184,4 +194,16 @@ func checkPool() async {
     try expect(used < 300_000, "\(used) µs of processor time in one second")
     await pool.shutdown()
   }
+}
+
+/// Memory of this process.
+///
+/// Unit: megabytes.
+func residentMegabytes() -> Int {
+  guard let file = fopen("/proc/self/statm", "r") else { return 0 }
+  defer { fclose(file) }
+  var buffer = [CChar](repeating: 0, count: 128)
+  fgets(&buffer, 128, file)
+  let text = String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  return (text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0) * 4096 / 1_000_000
 }
