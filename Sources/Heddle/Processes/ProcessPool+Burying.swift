@@ -1,0 +1,117 @@
+import CHeddle
+import HeddleSystem
+import HeddleWire
+import Synchronization
+
+// When a worker has gone. Only the supervisor does this.
+extension ProcessPool {
+  /// How long a job that has started has run; nil where its worker does not say.
+  private func runTime(of position: UInt64, _ job: QueuedJob, in channel: WorkerChannel) -> Duration? {
+    guard recipe.tellsStarts || job.extras?.options.timeout != nil else { return nil }
+    let start = channel.start(of: position)
+    return start <= .now ? .now - start : nil
+  }
+
+  /// A worker has gone: what it had finished keeps its result, what it ran fails or runs again, what lay behind runs elsewhere.
+  func bury(_ channel: WorkerChannel, _ output: inout OutputForwarder) {
+    // From here on its number may be another's: nobody signals it any more.
+    core.withLock { _ in unsafe channel.isGone = true }
+    let end = channel.process.reap()
+    let batch = batches.take()
+    while channel.hasResponses {
+      // Another thread may be reading: it will be done in some microseconds.
+      if unsafe !drain(channel, batch) && batch.violation != nil { break }
+    }
+    batches.give(batch)
+    // Another thread may have read results that it has not dealt with yet: those jobs have ended, their worker did not fail them.
+    while true {
+      let read = channel.response.withLock { $0.batchCount }
+      if core.withLock({ _ in unsafe channel.landedBatches == read }) { break }
+      heddle_yield()
+    }
+    while case .bytes(let bytes) = channel.standardError.readAvailable(limit: 1 << 14) {
+      channel.standardErrorTail.append(bytes)
+      output.forward(bytes)
+    }
+    // A thread that streams into the ring leaves it soon; nobody starts anew.
+    while !channel.isStreaming.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged {}
+    var bells = Bells()
+    let failures = unsafe core.withLock { core -> [(Unmanaged<AnyFuture>, JobError)] in
+      channel.hasOutbound.store(false, ordering: .relaxed)
+      unsafe channel.outboundPosition = nil
+      var failures: [(Unmanaged<AnyFuture>, JobError)] = unsafe []
+      var back: [QueuedJob] = []
+      var started = 0
+      let certificate = unsafe DeathCertificate(
+        end: end, doom: channel.doom, pid: channel.process.pid, standardErrorTail: channel.standardErrorTail.text)
+      for position in channel.openPositions {
+        // The claims of a worker that wrote nonsense say nothing: the first job is what it ran, or that job would come back for ever.
+        let isSuspect = channel.isBroken.load(ordering: .relaxed) && started < recipe.width
+        let hasStarted = isSuspect || channel.isStarted(position)
+        let isAbandoned = channel.flight(position).isAbandoned
+        let ran = runTime(of: position, channel.flight(position).job, in: channel)
+        let job = recall(position, from: channel)
+        guard hasStarted else {
+          back.append(job)
+          continue
+        }
+        started += 1
+        if isAbandoned {
+          // It had its outcome, or runs again.
+          unsafe job.future.release()
+          continue
+        }
+        let error = certificate.error(attempt: job.extras?.attempt ?? 1, ran: ran).named(job.extras?.options.label)
+        if let extras = job.extras, !core.dropsWaiting, unsafe job.future._withUnsafeGuaranteedRef({ $0.isOpen }),
+          extras.spend(for: error.code)
+        {
+          retry(job, extras, &core)
+        } else {
+          unsafe failures.append((job.future, error))
+        }
+      }
+      if core.state.workers[channel.place].phase == .starting { core.startFailure = certificate.startFailure }
+      core.processorTime += end.processorTime
+      core.state.workerExited(at: channel.place, failed: started, back: back.count)
+      core.channels[channel.place] = nil
+      core.live.removeAll { $0 === channel }
+      if core.dropsWaiting {
+        core.state.waitingJobsEnded(back.count)
+        unsafe failures += back.map { unsafe ($0.future, JobError.cancelledAtShutdown) }
+      } else {
+        core.queue.putBack(back)
+      }
+      dispatch(&core, &bells)
+      return unsafe failures
+    }
+    bells.ring(self)
+    unsafe failures.forEach { future, error in unsafe future.takeRetainedValue().fail(error, cancelled: error.code == .cancelled) }
+  }
+}
+
+extension JobExtras {
+  /// Takes one further run from the budget for that cause.
+  ///
+  /// false: there is none left.
+  func spend(for code: JobError.Code) -> Bool {
+    switch code {
+    case .workerDied: Self.take(&budget.crashes)
+    case .timedOut: Self.take(&budget.timeouts)
+    case .memoryLimitExceeded: Self.take(&budget.memory)
+    default: false
+    }
+  }
+  /// The same for a result that is an error.
+  func spend(forResult kind: UInt32) -> Bool {
+    switch kind {
+    case ResultKind.codableError, ResultKind.remoteError: Self.take(&budget.errors)
+    case ResultKind.outOfMemory: Self.take(&budget.memory)
+    default: false
+    }
+  }
+  private static func take(_ count: inout Int) -> Bool {
+    guard count > 0 else { return false }
+    count -= 1
+    return true
+  }
+}
