@@ -52,7 +52,9 @@ private final class InlineEngine: FutureSource {
       return future
     }
     let ticket = options.timeout.map { limit in
-      timer.schedule(at: .now + limit) { [self] in stop(future, JobError.timedOut(limit, onThread: true).named(options.label), cancelled: false) }
+      timer.schedule(at: .now + limit) { [self] in
+        stop(future, JobError.timedOut(limit, onThread: true).named(options.label), cancelled: false)
+      }
     }
     let travelled = Travelled(message)
     let task = Task.immediate { [self] in
