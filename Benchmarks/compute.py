@@ -1,4 +1,4 @@
-"""Keeps one core busy for about a tenth of a second."""
+"""Keeps one core busy for some tenths of a second."""
 
 
 def primes(limit):

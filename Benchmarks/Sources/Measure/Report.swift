@@ -40,7 +40,7 @@ nonisolated(nonsending) func seconds(_ body: nonisolated(nonsending) () async th
 /// Unit: seconds.
 func processorTime() -> Double {
   var usage = rusage()
-  getrusage(RUSAGE_SELF, &usage)
+  getrusage(Int32(RUSAGE_SELF.rawValue), &usage)
   return Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6
 }
 /// Memory of this process: a line of /proc/self/status.
