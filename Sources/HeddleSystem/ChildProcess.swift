@@ -54,12 +54,14 @@ public final class ChildProcess: Sendable {
   ///
   /// Blocks until it has ended.
   public func reap() -> End {
+    // Until it is waited for, its number, which is its group's too, cannot be given to anybody else: so the rest of the group goes first.
+    var information = unsafe siginfo_t()
+    while unsafe waitid(P_PID, id_t(pid), &information, WEXITED | WNOWAIT) < 0 && errno == EINTR {}
+    kill(-pid, SIGKILL)
     var status: Int32 = 0
     var usage = rusage()
     var result: pid_t
     repeat { result = unsafe wait4(pid, &status, 0, &usage) } while result < 0 && errno == EINTR
-    // The leader is gone; its group's number stays taken while a member lives, so this reaches grandchildren and nobody else.
-    kill(-pid, SIGKILL)
     guard result == pid else { return End(exit: nil, peakMemory: nil, processorTime: .zero) }
     let time =
       Duration.seconds(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
