@@ -163,15 +163,25 @@ final class WorkerLoop: @unchecked Sendable {
     report(now)
     unsafe responses.ringIfNobodyReads()
   }
-  /// Says how long the jobs took since the last report.
+  /// Says how long the jobs took since the last report, unless little has happened since: the words lie in a cache line that the
+  /// parent reads, and one that moves to it and back with each job costs as much as the job.
   private func report(_ now: UInt64) {
-    let told = unsafe memory.ownWord(RegionLayout.busy + 8).pointee.load(ordering: .relaxed)
-    if unsafe jobs > told { unsafe cost = unsafe (now &- busySince) / (jobs - told) }
     unsafe busyTime &+= now &- busySince
     unsafe busySince = now
+    let count = unsafe jobs &- toldJobs
+    guard unsafe count >= Self.reportCount || busyTime &- toldTime > Self.reportInterval, count > 0 else { return }
+    unsafe cost = unsafe (busyTime &- toldTime) / count
+    unsafe toldTime = unsafe busyTime
+    unsafe toldJobs = unsafe jobs
     unsafe memory.ownWord(RegionLayout.busy).pointee.store(busyTime, ordering: .relaxed)
     unsafe memory.ownWord(RegionLayout.busy + 8).pointee.store(jobs, ordering: .releasing)
   }
+  /// So many short jobs are told of together.
+  ///
+  /// Unit: jobs.
+  private static let reportCount: UInt64 = 32
+  @exclusivity(unchecked) private var toldTime: UInt64 = 0
+  @exclusivity(unchecked) private var toldJobs: UInt64 = 0
 }
 
 /// A job that comes in parts: its main bytes first, then each segment when the decoder wants it.
