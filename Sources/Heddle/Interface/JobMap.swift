@@ -163,7 +163,7 @@ final class MapFlight<Source: Sequence, Output: Sendable> {
     flying -= 1
     return future
   }
-  /// Waits for any; the thread helps the executor first.
+  /// Waits for any, and forgets it: it need not be cancelled any more.
   private nonisolated(nonsending) func takeAny() async -> Future<Output> {
     let future = await mailbox.take()
     if let index = queue.firstIndex(where: { $0 === future }) { queue.remove(at: index) }
