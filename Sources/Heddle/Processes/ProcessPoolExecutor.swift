@@ -46,9 +46,21 @@ public final class ProcessPoolExecutor: JobExecutor, Sendable {
   deinit { pool?.abandon() }
 
   /// Takes a job: encodes it now, on the calling thread, and sends it to a worker.
+  ///
+  /// Inlinable, so that the caller makes a `Future` of a type that it knows: the runtime is slow to find a generic class's metadata.
+  @inlinable
   public func submit<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
-    guard let pool else { return .failed(failure!) }
-    let future = Future<J.Output>(in: pool)
+    let future = Future<J.Output>(forJobOf: source)
+    send(job, future, options)
+    return future
+  }
+  @usableFromInline var source: (any FutureSource)? { pool }
+
+  @usableFromInline func send<J: Job>(_ job: J, _ future: Future<J.Output>, _ options: JobOptions) {
+    guard let pool else {
+      future.fail(failure!)
+      return
+    }
     EncoderCache.withEncoder { encoder in
       do { try encoder.encode(job) } catch {
         future.fail(JobError.jobNotEncodable(J.self, error))
@@ -58,10 +70,9 @@ public final class ProcessPoolExecutor: JobExecutor, Sendable {
         future, bytes: encoder.bytes, segments: encoder.hasSegments ? encoder.segments : [], type: ObjectIdentifier(J.self),
         options: options
       ) {
-        try SwiftReceiver<J>()
+        try SwiftReceiver(for: J.self)
       }
     }
-    return future
   }
 
   /// Ends the pool.

@@ -36,28 +36,35 @@ public final class ThreadPoolExecutor: JobExecutor, TaskExecutor, Sendable {
   /// The job itself runs, not a copy: nothing is encoded.
   ///
   /// A retry after an error waits on the job's thread.
-  public func submit<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
-    let future =
-      options.areStandard
-      ? Future<J.Output>(in: engine, asyncWork: { try await job.run() })
-      : engine.future(options) { try await job.run() }
-    engine.push(future, priority: options.priority)
+  @inlinable public func submit<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
+    guard options.areStandard else { return submit(options) { try await job.run() } }
+    // Inlinable, so that the caller makes a `Future` of a type that it knows: the runtime is slow to find a generic class's metadata.
+    let future = Future<J.Output>(forAsyncWorkOf: source) { try await job.run() }
+    push(future)
     return future
   }
   /// Takes a closure that may block.
   ///
   /// - Parameter work: runs once, on a thread of the pool.
-  public func submit<R: Sendable>(_ work: @escaping @Sendable () throws -> R) -> Future<R> {
-    let future = Future<R>(in: engine, work: work)
-    engine.push(future, priority: .medium)
+  @inlinable public func submit<R: Sendable>(_ work: @escaping @Sendable () throws -> R) -> Future<R> {
+    let future = Future<R>(forWorkOf: source, work)
+    push(future)
     return future
   }
   /// Takes a closure that awaits.
   ///
   /// - Parameter work: runs once, on a thread of the pool, and keeps it until it returns.
-  @_disfavoredOverload public func submit<R: Sendable>(_ work: @escaping @Sendable () async throws -> R) -> Future<R> {
-    let future = Future<R>(in: engine, asyncWork: work)
-    engine.push(future, priority: .medium)
+  @_disfavoredOverload @inlinable public func submit<R: Sendable>(_ work: @escaping @Sendable () async throws -> R) -> Future<R> {
+    let future = Future<R>(forAsyncWorkOf: source, work)
+    push(future)
+    return future
+  }
+
+  @usableFromInline var source: any FutureSource { engine }
+  @usableFromInline func push(_ future: AnyFuture) { engine.push(future, priority: .medium) }
+  @usableFromInline func submit<R: Sendable>(_ options: JobOptions, _ work: @escaping @Sendable () async throws -> R) -> Future<R> {
+    let future = engine.future(options, work)
+    engine.push(future, priority: options.priority)
     return future
   }
 
