@@ -40,17 +40,18 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
   /// Cancelling the task that waits here does not cancel the job, as with `Task.value`: others may wait for it too. Call
   /// ``AnyFuture/cancel()`` for that.
   ///
-  /// - Throws: what the job threw, or a ``JobError``.
+  /// - Throws: what the job threw, or a ``JobError``. Inside a job of the same thread pool the thread runs the other job meanwhile; a
+  ///   wait that could never end throws code `wouldNeverEnd`.
   public nonisolated(nonsending) var value: Output {
     get async throws {
-      if !isDone { await park() }
+      if !isDone, let refusal = await park() { throw refusal }
       return try outcome()
     }
   }
   /// The output or the error, once there is one.
   public nonisolated(nonsending) var result: Result<Output, any Error> {
     get async {
-      if !isDone { await park() }
+      if !isDone, let refusal = await park() { return .failure(refusal) }
       return Result { try outcome() }
     }
   }
@@ -66,6 +67,9 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
     if !isDone {
       let deadline = timeout.map { MonotonicTime.now + $0 } ?? .distantFuture
       source?.help(self)
+      let permit = isDone ? .granted : source?.beginWait(for: self) ?? .granted
+      if case .refused(let error) = permit, !isDone { throw error }
+      defer { if case .noted = permit { source?.endWait(for: self) } }
       let latch = ThreadGate()
       if !isDone, addWaiter({ latch.open() }) {
         guard latch.wait(until: deadline) else { throw FutureTimeout() }
@@ -101,6 +105,12 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
   package static func failed(_ error: any Error) -> Future<Output> {
     let future = Future<Output>(in: nil)
     future.fail(error)
+    return future
+  }
+  /// One whose job never had its place.
+  static func cancelledBeforeRoom() -> Future<Output> {
+    let future = Future<Output>(in: nil)
+    future.fail(JobError.cancelledBeforeRoom, cancelled: true)
     return future
   }
   override func writeFailure(_ error: any Error) { unsafe failure = error }
