@@ -39,7 +39,8 @@ let package = Package(
       name: "HeddleWire", dependencies: ["CHeddle"], exclude: ["Codec/README.md", "Transport/README.md"], swiftSettings: strict),
     // Layer 2: what a user imports.
     .target(
-      name: "Heddle", dependencies: ["HeddleSystem", "HeddleWire", "CHeddle"], exclude: ["Processes/README.md", "Threads/README.md"],
+      name: "Heddle", dependencies: ["HeddleSystem", "HeddleWire", "CHeddle"],
+      exclude: ["Processes/README.md", "Processes/Death/README.md", "Threads/README.md"],
       swiftSettings: strict),
     // Layer 3: Python interpreters as workers.
     .target(

@@ -68,6 +68,8 @@ package final class ProcessPool: FutureSource {
   let recipe: WorkerRecipe
   let batches = BatchCache()
   let wakeUp: Doorbell
+  /// Whom the kernel killed; the supervisor's own.
+  let memoryWatch = MemoryWatch()
   /// Ends when the last worker has gone after shutdown.
   let finished = Future<Void>(in: nil)
   private let thread = Locked<OSThread?>(nil)

@@ -52,6 +52,7 @@ final class WorkerLoop: @unchecked Sendable {
     unsafe responses.write(kind: ResponseKind.hello, payload: UnsafeRawBufferPointer(start: nil, count: 0))
     unsafe responses.ringIfParked()
     unsafe busySince = heddle_monotonic_nanoseconds()
+    unsafe tellClock(busySince)
     while true {
       if unsafe requests.isEmpty { waitForRequests() }
       let header = unsafe requests.header(offset: 0)
@@ -148,7 +149,10 @@ final class WorkerLoop: @unchecked Sendable {
 
   private func waitForRequests() {
     report(heddle_monotonic_nanoseconds())
-    defer { unsafe busySince = heddle_monotonic_nanoseconds() }
+    defer {
+      unsafe busySince = heddle_monotonic_nanoseconds()
+      unsafe tellClock(busySince)
+    }
     let limit = unsafe burst > Self.burstLimit ? Self.spinLimitAfterBurst : Self.spinLimit
     unsafe burst = 0
     for spin in 0..<limit {
@@ -169,10 +173,13 @@ final class WorkerLoop: @unchecked Sendable {
   private var expectsLongJobs: Bool { unsafe cost > 10_000 }
   private func reportIfDue() {
     let now = heddle_monotonic_nanoseconds()
+    tellClock(now)
     guard unsafe now &- busySince > Self.reportInterval else { return }
     report(now)
     unsafe responses.ringIfNobodyReads()
   }
+  /// For the parent, who reads it only when this process has died: the cache line stays here.
+  private func tellClock(_ now: UInt64) { unsafe memory.ownWord(RegionLayout.clock).pointee.store(now, ordering: .relaxed) }
   /// Says how long the jobs took since the last report, unless little has happened since: the words lie in a cache line that the
   /// parent reads, and one that moves to it and back with each job costs as much as the job.
   private func report(_ now: UInt64) {
