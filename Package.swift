@@ -46,7 +46,10 @@ let package = Package(
     .target(
       name: "HeddlePython", dependencies: ["Heddle", "HeddleSystem", "HeddleWire"],
       exclude: ["Bridge/README.md"],
-      resources: [.embedInCode("Bridge/bridge.py")], swiftSettings: strict),
+      resources: [
+        "start_once", "start_worker", "bridge", "transport", "targets", "values", "worker", "loop", "interpreters", "entry",
+      ].map { .embedInCode("Bridge/\($0).py") },
+      swiftSettings: strict),
     // Layer 4: the command-line tool.
     .executableTarget(
       name: "HeddleCommand",

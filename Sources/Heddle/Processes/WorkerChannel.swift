@@ -117,7 +117,7 @@ final class WorkerChannel: @unchecked Sendable {
       descriptors: [
         -1, recipe.standardOutput == .standardError ? errors.second.number : 1, errors.second.number, sockets.second.number,
         shared.file.number, recipe.hasLifelinePipe ? lifeline.first.number : -1,
-      ])
+      ] + (recipe.program.map { [$0.memory.file.number] } ?? []))
     self.lifeline = lifeline.second
     socket = sockets.first
     standardError = errors.first
