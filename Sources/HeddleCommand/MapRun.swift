@@ -72,8 +72,15 @@ struct MapRun {
     if showsProgress { settings.printed = { printed.add($0) } }
     let runner = try makeRunner(settings)
     if options.overwrite { file?.clear() }
+    if let file {
+      let origin = Origin(target)
+      if file.ledger.successes > 0, let warning = origin.warning(about: file.origins, path: file.path) { say("heddle: \(warning)") }
+      file.note(origin)
+    }
 
-    let batch = Batch(runner: runner, keepsOrder: options.keepOrder)
+    // A file is put in order at its end, so that there too a row is written as soon as its call ends and survives whatever comes.
+    let keepsOrder = options.keepOrder && file == nil
+    let batch = Batch(runner: runner, keepsOrder: keepsOrder)
     interruption?.onFirst { batch.stop(.interrupted) }
     let start = MonotonicTime.now
     let feeder = Feeder(reader: reader, ledger: file?.ledger ?? Ledger(), onlyFailed: options.retryFailed)
@@ -85,7 +92,7 @@ struct MapRun {
       write: { [console] in try? Descriptor.writeAll($0, to: console) })
     let result = batch.run(
       .init(
-        total: reader.total, keepsOrder: options.keepOrder, maxFailures: options.maxFailures, progress: line, printed: printed.take)
+        total: reader.total, keepsOrder: keepsOrder, maxFailures: options.maxFailures, progress: line, printed: printed.take)
     ) { (row, replaces) throws(SystemError) in
       if let file {
         try file.append(row.line, replaces: replaces)

@@ -3,9 +3,11 @@ HEDDLE=.build/debug/heddle python3 Tests/HeddleCommandTests/tool_tests.py [-k na
 """
 
 import ast
+import collections
 import json
 import os
 import pty
+import random
 import select
 import signal
 import subprocess
@@ -66,6 +68,13 @@ def stuck(path):
     child = subprocess.Popen(["sleep", "600"])
     with open(path, "w") as here: here.write("%d %d" % (os.getpid(), child.pid))
     ctypes.PyDLL(None).sleep(600)
+def flaky(x):
+    """Fails the first time for some inputs; some results are long."""
+    marker = os.path.join("marks", x)
+    if x.endswith("7") and not os.path.exists(marker):
+        open(marker, "w").close()
+        raise ValueError("not yet")
+    return x * (500 if x.endswith("3") else 1)
 def nan(x): return [float("nan"), float("inf"), -float("inf"), "\\ud800", b"\\x00\\xff"]
 value = 5
 '''
@@ -474,6 +483,80 @@ class ToolTests(unittest.TestCase):
         self.assertEqual([json.loads(line)["value"] for line in self.read("rows").splitlines()], ["a", "b", "c"])
         run = self.map("same", "a", "b", "c", gate, "--output", "rows", "--resume")
         self.assertEqual((run.status, len(self.read("rows").splitlines())), (0, 4), run.err)
+
+    def test_kills_at_random_moments_lose_nothing_and_double_nothing(self):
+        """SIGKILL of the tool while it starts, writes, tidies; each time resumed. HEDDLE_LONG=1: 200 kills."""
+        kills, long = 0, os.environ.get("HEDDLE_LONG")
+        wanted = 200 if long else 15
+        inputs = ["input %d" % (n % 900) for n in range(1000)]
+        self.write("inputs", "".join(x + "\n" for x in inputs))
+        dice = random.Random(wanted)
+        batches = 0
+        while kills < wanted:
+            batches += 1
+            output = "rows%d" % batches
+            os.mkdir(self.path("marks"))
+            seen, delay = {}, 0.05
+            for turn in range(1000):
+                options = ["--retry-failed"] if turn % 5 == 4 and os.path.exists(self.path(output)) else ["--resume"]
+                options += ["--keep-order"] if turn % 3 == 2 else []
+                process = self.start("map", "work.py:flaky", "--inputs", "inputs", "--output", output, "-j", "2", *options)
+                start = time.monotonic()
+                try:
+                    process.communicate(timeout=dice.uniform(0, delay))
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.communicate()
+                if process.returncode == -signal.SIGKILL:
+                    kills += 1
+                    delay = min(delay * 1.2, 1.0)
+                else:
+                    self.assertIn(process.returncode, [0, 1])
+                    delay = 0.3 + 0.7 * (time.monotonic() - start)
+                if not os.path.exists(self.path(output)):
+                    continue
+                text = self.read(output)
+                rows = [json.loads(line) for line in text.split("\n")[:-1]]
+                good = collections.Counter(row["input"] for row in rows if row["ok"])
+                for name, count in seen.items():
+                    self.assertGreaterEqual(good[name], count, "a finished row was lost")
+                self.assertFalse(good - collections.Counter(inputs), "a row was written twice")
+                seen = good
+                if process.returncode == 0 and "--resume" in options:
+                    break
+            rows = [json.loads(line) for line in self.read(output).splitlines()]
+            self.assertEqual(collections.Counter(row["input"] for row in rows), collections.Counter(inputs))
+            self.assertTrue(all(row["ok"] and "replaces" not in row for row in rows))
+            self.assertFalse([name for name in os.listdir(self.folder) if name.endswith(".tidy")])
+            for name in os.listdir(self.path("marks")):
+                os.unlink(os.path.join(self.path("marks"), name))
+            os.rmdir(self.path("marks"))
+
+    def test_a_changed_source_is_warned_of(self):
+        self.assertNotIn("warning", self.map("same", "a", "--output", "rows").err)
+        self.assertNotIn("warning", self.map("same", "a", "b", "--output", "rows", "--resume").err)
+        with open(self.path("work.py"), "a") as source:
+            source.write("\n# changed\n")
+        for _ in range(2):
+            run = self.map("same", "a", "c", "--output", "rows", "--resume")
+            self.assertIn("warning: the source of work.py:same has changed since rows of rows were made", run.err)
+        self.assertEqual((run.status, len(self.read("rows").splitlines())), (0, 3))
+        run = self.map("shout", "a", "--output", "rows", "--resume")
+        self.assertIn("made by work.py:same, and this run calls work.py:shout", run.err)
+        self.assertNotIn("warning", self.map("same", "a", "--output", "rows", "--overwrite").err)
+        self.assertNotIn("warning", self.map("same", "a", "b", "--output", "rows", "--resume").err)
+
+    def test_two_runs_on_one_file_are_one_too_many(self):
+        gate = self.fifo("gate")
+        process, _ = self.begin("gate", [gate], "-j", "1", "--output", "rows")
+        for option in ["--resume", "--overwrite", "--retry-failed"]:
+            run = self.map("same", "b", "--output", "rows", option)
+            self.assertEqual((run.status, run.out), (2, ""))
+            self.assertIn("another run is writing to rows", run.err)
+        with open(gate, "w") as go:
+            go.write("x")
+        process.communicate(timeout=10)
+        self.assertEqual((process.returncode, len(self.read("rows").splitlines())), (0, 1))
 
     # The terminal
 

@@ -31,12 +31,14 @@ final class ResultFile {
   private(set) var failuresLeft = 0
   /// Whether some row takes the place of another.
   private var hasReplacements = false
+  private var originFile: OriginFile
 
   /// Opens, locks and, for `goOn`, reads and repairs the file.
   ///
   /// - Throws: `UsageError`: it is there and may not be, another run has it, or it holds something else than rows.
   init(path: String, mode: Mode) throws {
     self.path = path
+    originFile = OriginFile(besides: path)
     if case .create = mode, Files.exists(path) {
       throw UsageError("\(path) exists; go on with it by --resume or --retry-failed, or replace it by --overwrite")
     }
@@ -54,9 +56,23 @@ final class ResultFile {
     case .create:
       guard size == 0 else { throw UsageError("\(path) exists; go on with it by --resume or --retry-failed") }
     case .overwrite: break
-    case .goOn: try readRows()
+    case .goOn:
+      // A run that was killed while it tidied has left its copy.
+      Files.remove(temporaryPath)
+      try readRows()
+      originFile.read()
     }
   }
+  private var temporaryPath: String { path + ".tidy" }
+
+  /// What has made the rows that were there, as far as it is known.
+  var origins: [Origin] { originFile.origins }
+  /// Notes what makes the rows from here on.
+  func note(_ origin: Origin) {
+    if size == 0 { originFile.remove() }
+    originFile.note(origin)
+  }
+
   /// Empties the file.
   ///
   /// Not done before everything else was found to be right, so that a mistyped target costs nobody his results.
@@ -67,7 +83,9 @@ final class ResultFile {
 
   /// Takes the file away again where this run has made it and has written nothing.
   func removeIfNew() {
-    if isNew && size == 0 { Files.remove(path) }
+    guard isNew && size == 0 else { return }
+    Files.remove(path)
+    originFile.remove()
   }
 
   /// Appends a row, whole or not at all.
@@ -88,7 +106,7 @@ final class ResultFile {
   /// Leaves one row an input, and the rows in the order of the inputs where that is wished.
   func tidy(inOrder: Bool) throws(SystemError) {
     guard hasReplacements || inOrder else { return }
-    let temporary = path + ".tidy"
+    let temporary = temporaryPath
     Files.remove(temporary)
     var isDone = false
     defer { if !isDone { Files.remove(temporary) } }
