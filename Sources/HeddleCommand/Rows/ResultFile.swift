@@ -7,16 +7,7 @@ import HeddleSystem
 /// file is right at every moment for a reader that knows this, above all for the next `--resume`. At the end `tidy` writes the rows that
 /// count to a second file and gives it the name of the first, which is one step: whoever is killed before it has the old file, after it
 /// the new one.
-final class ResultFile {
-  /// What to do with a file that is there.
-  enum Mode {
-    /// Refuse it.
-    case create
-    /// Empty it.
-    case overwrite
-    /// Keep its rows and add to them.
-    case goOn
-  }
+final class ResultFile: ResultStore {
   let path: String
   private var file: Descriptor
   /// Where the next row begins.
@@ -36,7 +27,7 @@ final class ResultFile {
   /// Opens, locks and, for `goOn`, reads and repairs the file.
   ///
   /// - Throws: `UsageError`: it is there and may not be, another run has it, or it holds something else than rows.
-  init(path: String, mode: Mode) throws {
+  init(path: String, mode: ResultMode) throws {
     self.path = path
     originFile = OriginFile(besides: path)
     if case .create = mode, Files.exists(path) {
@@ -88,6 +79,7 @@ final class ResultFile {
     originFile.remove()
   }
 
+  func append(_ row: Row) throws(SystemError) { try append(row.line, replaces: row.replaces) }
   /// Appends a row, whole or not at all.
   func append(_ line: [UInt8], replaces: Bool) throws(SystemError) {
     do {
