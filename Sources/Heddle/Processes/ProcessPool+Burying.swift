@@ -35,6 +35,7 @@ extension ProcessPool {
     }
     // A thread that streams into the ring leaves it soon; nobody starts anew.
     while !channel.isStreaming.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged {}
+    let shortage = end.exit == .signal(9) && core.withLock({ _ in unsafe channel.doom == nil }) ? memoryRanOut() : nil
     var bells = Bells()
     let failures = unsafe core.withLock { core -> [(Unmanaged<AnyFuture>, JobError)] in
       channel.hasOutbound.store(false, ordering: .relaxed)
@@ -43,7 +44,7 @@ extension ProcessPool {
       var back: [QueuedJob] = []
       var started = 0
       let certificate = unsafe DeathCertificate(
-        end: end, doom: channel.doom, pid: channel.process.pid, standardErrorTail: channel.standardErrorTail.text)
+        end: end, doom: channel.doom, shortage: shortage, pid: channel.process.pid, standardErrorTail: channel.standardErrorTail.text)
       for position in channel.openPositions {
         // The claims of a worker that wrote nonsense say nothing: the first job is what it ran, or that job would come back for ever.
         let isSuspect = channel.isBroken.load(ordering: .relaxed) && started < recipe.width

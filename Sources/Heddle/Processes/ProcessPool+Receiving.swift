@@ -15,6 +15,7 @@ extension ProcessPool {
       return false
     }
     channel.ringIfRoomIsWanted()
+    let isSpent = unsafe limits.keptMemory != nil && !batch.results.isEmpty && hasGrown(channel)
     // 2. Whose they are, and what the worker gets next, under the core lock.
     var bells = Bells()
     core.withLock { core in
@@ -31,6 +32,7 @@ extension ProcessPool {
       if let violation = unsafe batch.violation {
         report(violation, by: channel, &core, &bells)
       }
+      if isSpent { replace(channel, &core) }
       dispatch(&core, &bells)
     }
     bells.ring(self)

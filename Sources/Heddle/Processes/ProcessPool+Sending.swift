@@ -17,6 +17,9 @@ extension ProcessPool {
         nudge(&core, &bells)
       case .send(let place, let count):
         send(to: core.channels[place]!, count, &core, &bells)
+      case .retire(let place):
+        core.retiring.append(core.channels[place]!)
+        nudge(&core, &bells)
       }
     }
   }
@@ -79,6 +82,10 @@ extension ProcessPool {
     core.state.jobsSent(to: channel.place, count: sent, isBlocked: isBlocked)
     channel.held.store(core.state.workers[channel.place].held, ordering: .relaxed)
     if sent > 0 && channel.publish() { bells.add(channel) }
+    if sent > 0 && core.sleepsUnmeasured {
+      core.sleepsUnmeasured = false
+      nudge(&core, &bells)
+    }
     if unsafe isBlocked && channel.outboundPosition != nil { nudge(&core, &bells) }
   }
   private static var tailViolation: String { "it moved the end of its requests to a place that cannot be" }
@@ -218,7 +225,7 @@ extension ProcessPool {
     let job = channel.flight(position).job
     if job.extras?.options.timeout != nil { unsafe channel.timedFlights -= 1 }
     channel.conclude(position, stage)
-    core.state.jobsEnded(at: channel.place, count: 1)
+    core.state.jobsEnded(at: channel.place, count: 1, run: stage == .ended)
     channel.held.store(core.state.workers[channel.place].held, ordering: .relaxed)
     return unsafe job.future
   }
@@ -228,7 +235,8 @@ extension ProcessPool {
   ///
   /// First everything behind it is taken back, so that nothing innocent can start before the signal arrives.
   func stop(
-    _ channel: WorkerChannel, for position: UInt64, _ code: JobError.Code, _ message: String, _ core: inout Core, _ bells: inout Bells
+    _ channel: WorkerChannel, for position: UInt64, _ code: JobError.Code, _ message: String, atOnce: Bool = false, _ core: inout Core,
+    _ bells: inout Bells
   ) -> Bool {
     if unsafe channel.isGone { return false }
     guard unsafe channel.doom == nil else { return unsafe channel.doom?.position == position }
@@ -236,9 +244,9 @@ extension ProcessPool {
     for other in unsafe channel.flights.positions where unsafe other > position && channel.flights[other].stage == .sent {
       if Claims.isClaimed(other, in: channel.memory) { return false }
     }
-    unsafe channel.doom = WorkerChannel.Doom(code: code, message: message, position: position, since: .now)
+    unsafe channel.doom = WorkerChannel.Doom(code: code, message: message, position: position, since: .now, isKilled: atOnce)
     core.state.workerLeaves(channel.place)
-    channel.process.terminateGroup()
+    if atOnce { channel.process.killGroup() } else { channel.process.terminateGroup() }
     bells.supervisor = true
     core.sleepsUntil = nil
     dispatch(&core, &bells)

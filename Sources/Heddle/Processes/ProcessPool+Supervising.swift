@@ -13,14 +13,17 @@ extension ProcessPool {
     var poller = Poller()
     var output = OutputForwarder(sink: recipe.printed)
     var lastTick = MonotonicTime.now
+    var measurements = Measurements()
     while true {
       drainAll(batch)
       startRequestedWorkers()
+      measure(&measurements)
+      killTooLarge(&measurements)
       let plan = look(&lastTick)
       for violator in plan.violators { kill(violator.0, because: violator.1) }
       for error in plan.failures { error() }
       if plan.isOver { break }
-      sleep(until: plan.wakeTime, &poller, &output)
+      sleep(until: min(plan.wakeTime, measurements.next), &poller, &output)
     }
     wakeUp.close()
     finished.succeed(())
@@ -59,6 +62,7 @@ extension ProcessPool {
         dispatch(&core, &bells)
       }
       bells.ring(self)
+      noteKillCount()
     }
   }
 
@@ -100,7 +104,9 @@ extension ProcessPool {
           }
         }
       }
+      plan.wakeTime = min(plan.wakeTime, watchIdle(now, &core))
       dispatch(&core, &bells)
+      plan.wakeTime = min(plan.wakeTime, retireRequested(now, &core, &bells))
       watchLimits(now, &core, &bells, &plan)
       if core.state.mustGiveUp { giveUp(&core, &plan) }
       if core.state.isShutDown { finish(now, &core, &bells, &plan) }
@@ -108,6 +114,7 @@ extension ProcessPool {
       core.wakesForTick = core.state.needsTicks
       if core.wakesForTick { plan.wakeTime = min(plan.wakeTime, lastTick + Self.tickInterval) }
       if !core.startRequests.isEmpty || !core.violators.isEmpty { plan.wakeTime = now }
+      if core.retiring.contains(where: { unsafe $0.doom == nil && $0.outboundPosition == nil }) { plan.wakeTime = now }
       core.sleepsUntil = plan.wakeTime
       return plan
     }
@@ -252,23 +259,27 @@ extension ProcessPool {
     }
     guard core.state.isDrained && core.delayed.isEmpty else { return }
     for channel in core.live where unsafe channel.doom == nil {
-      // A large job that was taken back is still being written: the worker passes its rest over.
-      if unsafe channel.outboundPosition != nil {
-        plan.wakeTime = min(plan.wakeTime, now + Self.tickInterval)
-        continue
-      }
-      // One that hangs in its exit is killed like one that hangs in a job.
-      unsafe channel.doom = WorkerChannel.Doom(
-        code: .workerDied, message: "The executor was shut down.", position: nil, since: now + (Self.leaveLimit - Self.grace))
-      plan.wakeTime = min(plan.wakeTime, now + Self.leaveLimit)
-      core.state.workerLeaves(channel.place)
-      if channel.room(for: Frame.headerByteCount) == true {
-        unsafe channel.request.write(FrameHeader(kind: RequestKind.stop, byteCount: 0), UnsafeRawBufferPointer(start: nil, count: 0))
-        if channel.publish() { bells.add(channel) }
-      } else {
-        channel.process.killGroup()
-      }
+      if let time = tellToGo(channel, now, "The executor was shut down.", &core, &bells) { plan.wakeTime = min(plan.wakeTime, time) }
     }
+  }
+  /// Tells a worker that holds nothing to go, or waits with it until what is being written to it is there.
+  ///
+  /// Returns when it is to be looked at again.
+  func tellToGo(
+    _ channel: WorkerChannel, _ now: MonotonicTime, _ why: String, _ core: inout Core, _ bells: inout Bells
+  ) -> MonotonicTime? {
+    // A large job that was taken back is still being written: the worker passes its rest over.
+    if unsafe channel.outboundPosition != nil { return now + Self.tickInterval }
+    // One that hangs in its exit is killed like one that hangs in a job.
+    unsafe channel.doom = WorkerChannel.Doom(code: .workerDied, message: why, position: nil, since: now + (Self.leaveLimit - Self.grace))
+    core.state.workerLeaves(channel.place)
+    if channel.room(for: Frame.headerByteCount) == true {
+      unsafe channel.request.write(FrameHeader(kind: RequestKind.stop, byteCount: 0), UnsafeRawBufferPointer(start: nil, count: 0))
+      if channel.publish() { bells.add(channel) }
+    } else {
+      channel.process.killGroup()
+    }
+    return now + Self.leaveLimit
   }
   private func kill(_ channel: WorkerChannel, because violation: String) {
     core.withLock { core in

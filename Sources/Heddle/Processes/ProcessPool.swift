@@ -61,11 +61,18 @@ package final class ProcessPool: FutureSource {
     var processorTime = Duration.zero
     /// Why the last worker did not start.
     var startFailure = ""
+    /// Workers without a job that are to be told to go.
+    var retiring: [WorkerChannel] = []
+    /// Memory is limited, and the supervisor does not look at it before it is woken: no job runs.
+    var sleepsUnmeasured = false
     /// Workers that need to be looked at: they wrote nonsense.
     var violators: [(WorkerChannel, String)] = []
   }
   let core: Locked<Core>
   let recipe: WorkerRecipe
+  let limits: PoolLimits
+  /// How often the kernel had killed for want of memory; nil: nobody has looked.
+  let killCount = Locked<ProcessMemory.KillCount?>(nil)
   let batches = BatchCache()
   let wakeUp: Doorbell
   /// Ends when the last worker has gone after shutdown.
@@ -75,11 +82,12 @@ package final class ProcessPool: FutureSource {
   /// A pool without workers yet.
   ///
   /// - Throws: `SystemError` where not even the supervisor's thread or descriptor can be had.
-  package init(recipe: WorkerRecipe, maxWorkers: Int) throws {
+  package init(recipe: WorkerRecipe, maxWorkers: Int, limits: PoolLimits = PoolLimits()) throws {
     self.recipe = recipe
+    self.limits = limits
     core = unsafe Locked(
       Core(
-        state: PoolState(maxWorkers: maxWorkers, width: recipe.width, capacity: RegionLayout.capacity),
+        state: PoolState(maxWorkers: maxWorkers, width: recipe.width, capacity: RegionLayout.capacity, quota: limits.jobsPerWorker.map { max(1, $0) } ?? .max),
         channels: Array(repeating: nil, count: maxWorkers)))
     wakeUp = try Doorbell()
     let thread = try OSThread(name: "heddle-pool") { [self] in supervise() }

@@ -9,9 +9,39 @@ public struct ProcessPoolConfiguration: Sendable {
   /// Unit: jobs. A job counts from `submit` until its future ends. When so many are there, `submit` fails the next one with code
   /// `queueFull`, `submitWaiting` and `submitBlocking` wait until there is room, and `map` takes its next item later.
   public var maxPending: Int?
+  /// After so many jobs a worker makes room for a new one: for jobs that leak, or leave something behind; nil: never.
+  ///
+  /// Unit: jobs that ran to their end.
+  public var jobsPerWorker: Int?
+  /// A worker that holds more after a job makes room for a new one; nil: however much it holds.
+  ///
+  /// Unit: bytes of resident memory, what `top` shows as RES: with the program's own some 10 MB. Looked at when results are read, at most
+  /// once a millisecond, so that of very short jobs some more may run.
+  public var softMemoryLimit: Int?
+  /// A worker that holds more while it runs a job is killed, and the job fails with code `memoryLimitExceeded`; nil: no limit but the
+  /// machine's.
+  ///
+  /// Unit: bytes of resident memory, as above; what the job starts is not counted. Looked at every 10 ms: a job that fills memory as fast
+  /// as it can gets some tens of megabytes further. Allocations do not fail before. A worker that holds more after its job is replaced.
+  public var memoryLimit: Int?
+  /// A worker that has had no job for so long ends; nil: never. The next job then starts one, which takes some milliseconds.
+  ///
+  /// It is looked for once in that time, so a worker ends between one and two such spans after its last job.
+  public var idleTimeout: Duration?
 
   /// A configuration; what is left out is as in a pool that has none.
-  public init(maxPending: Int? = nil) {
+  public init(
+    maxPending: Int? = nil, jobsPerWorker: Int? = nil, softMemoryLimit: Int? = nil, memoryLimit: Int? = nil,
+    idleTimeout: Duration? = .seconds(60)
+  ) {
     self.maxPending = maxPending
+    self.jobsPerWorker = jobsPerWorker
+    self.softMemoryLimit = softMemoryLimit
+    self.memoryLimit = memoryLimit
+    self.idleTimeout = idleTimeout
+  }
+  var limits: PoolLimits {
+    PoolLimits(
+      jobsPerWorker: jobsPerWorker, softMemoryLimit: softMemoryLimit, memoryLimit: memoryLimit, idleTimeout: idleTimeout)
   }
 }

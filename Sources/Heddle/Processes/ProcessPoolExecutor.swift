@@ -1,6 +1,7 @@
 import CHeddle
 import HeddleSystem
 import HeddleWire
+import Synchronization
 
 /// Runs jobs in worker processes: a trap, a leak or a job that never returns costs that job and nothing else.
 ///
@@ -19,10 +20,12 @@ import HeddleWire
 /// What processes cannot do: a job sees none of this process's globals, open files or caches. Its type must be one that another
 /// process can find; one that cannot be found fails at once with `notEncodable`.
 public final class ProcessPoolExecutor: JobExecutor, BoundedExecutor, Sendable {
-  /// How many jobs run at once, at most.
+  /// How many jobs run at once, at most: as at first, or as ``resize(to:)`` said last.
   ///
   /// Unit: processes.
-  public let maxWorkers: Int
+  public var maxWorkers: Int { size.load(ordering: .relaxed) }
+  private let size: Atomic<Int>
+  private let maxPending: Int?
   private let pool: ProcessPool?
   /// Why there is no pool: it could not even be set up (no descriptors left), and its jobs fail with the reason.
   private let failure: JobError?
@@ -36,10 +39,11 @@ public final class ProcessPoolExecutor: JobExecutor, BoundedExecutor, Sendable {
   ///   - configuration: limits, and what a worker does besides its jobs.
   public init(maxWorkers: Int? = nil, configuration: ProcessPoolConfiguration = ProcessPoolConfiguration()) {
     let count = max(1, maxWorkers ?? Parallelism.available)
-    self.maxWorkers = count
+    size = Atomic(count)
+    maxPending = configuration.maxPending
     admission = configuration.maxPending.map { Admission(limit: count + max(0, $0)) }
     do {
-      pool = try ProcessPool(recipe: .sameExecutable, maxWorkers: count)
+      pool = try ProcessPool(recipe: .sameExecutable, maxWorkers: count, limits: configuration.limits)
       failure = nil
     } catch {
       pool = nil
@@ -92,6 +96,19 @@ public final class ProcessPoolExecutor: JobExecutor, BoundedExecutor, Sendable {
       }
     }
     return future
+  }
+
+  /// Changes how many workers there may be, at once and from anywhere.
+  ///
+  /// More: they start when there are jobs for them. Fewer: workers without a job end now, the others after the job that they run, and
+  /// what waits behind that runs elsewhere. No job is lost or stopped. ``ProcessPoolConfiguration/maxPending`` stays what it is.
+  ///
+  /// - Parameter maxWorkers: at least 1.
+  public func resize(to maxWorkers: Int) {
+    let count = max(1, maxWorkers)
+    size.store(count, ordering: .relaxed)
+    pool?.resize(to: count)
+    if let admission, let maxPending { admission.setLimit(count + max(0, maxPending)) }
   }
 
   /// Ends the pool.

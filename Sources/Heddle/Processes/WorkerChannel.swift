@@ -47,10 +47,18 @@ final class WorkerChannel: @unchecked Sendable {
   @exclusivity(unchecked) var toldJobs: UInt64 = 0
   /// Batches of results that were read and dealt with.
   @exclusivity(unchecked) var landedBatches = 0
+  /// Since when the supervisor has seen it without a job, and how many it had ended then.
+  @exclusivity(unchecked) var idleSince: MonotonicTime?
+  @exclusivity(unchecked) var endedWhenIdle = 0
   /// A time limit may have to be watched.
   @exclusivity(unchecked) var timedFlights = 0
   /// How many jobs it holds, for those who look without the lock.
   let held = Atomic<Int>(0)
+
+  /// When its memory was last looked at after a job.
+  ///
+  /// Unit: nanoseconds.
+  let lastMeasured = Atomic<UInt64>(0)
 
   /// A large job that is being written.
   ///

@@ -16,20 +16,25 @@ private struct World: Hashable {
   var submitted = 0
   var ended: Set<Int> = []
   var deaths = 0
+  /// Places that were not empty after the last event: a pool that is made smaller keeps them until they are done.
+  var wereThere = 0
   var failedSpawns = 0
   var isShutDown = false
   let width: Int
   let jobLimit: Int
+  /// Whether workers are spent and the pool is resized too, and up to what size.
+  var limitsChange = false
+  var sizeLimit = 2
 
-  init(workers: Int, width: Int, jobs: Int, capacity: Int) {
-    state = PoolState(maxWorkers: workers, width: width, capacity: capacity)
+  init(workers: Int, width: Int, jobs: Int, capacity: Int, quota: Int = .max) {
+    state = PoolState(maxWorkers: workers, width: width, capacity: capacity, quota: quota)
     places = Array(repeating: .absent, count: workers)
     self.width = width
     jobLimit = jobs
   }
   enum Event: Hashable {
     case submit, spawned(Int), notSpawned(Int), greet(Int), claim(Int), end(Int), dies(Int), tick, shutDown(dropping: Bool), cancelWaiting
-    case cancelSent(Int), blocks(Int), unblocks(Int), cost(Int, fast: Bool), exits(Int)
+    case cancelSent(Int), cost(Int, fast: Bool), exits(Int), spent(Int), resize(Int)
   }
   /// What may happen next.
   func events(deaths deathLimit: Int = 2, spawnFailures: Int = 1) -> [Event] {
@@ -37,6 +42,7 @@ private struct World: Hashable {
     if submitted < jobLimit && !isShutDown { events.append(.submit) }
     if !queue.isEmpty { events.append(.cancelWaiting) }
     if !isShutDown { events += [.shutDown(dropping: false), .shutDown(dropping: true)] }
+    if limitsChange { for count in 1...sizeLimit where count != state.limit { events.append(.resize(count)) } }
     for place in places.indices {
       switch places[place] {
       case .absent: break
@@ -45,6 +51,7 @@ private struct World: Hashable {
         if failedSpawns < spawnFailures { events.append(.notSpawned(place)) }
       case .alive(let jobs, let running, let greeted, let leaving):
         if deaths < deathLimit { events.append(.dies(place)) }
+        if limitsChange && state.workers[place].isAlive && !state.workers[place].isSpent { events.append(.spent(place)) }
         if leaving && running == 0 { events.append(.exits(place)) }
         if !greeted {
           events.append(.greet(place))
@@ -90,7 +97,14 @@ private struct World: Hashable {
       var job = -1
       alter(place) { jobs, _, _, _ in job = jobs.removeLast() }
       try end(job)
-      state.jobsEnded(at: place, count: 1)
+      state.jobsEnded(at: place, count: 1, run: false)
+    case .spent(let place):
+      state.workerSpent(place)
+      takeBack(place)
+    case .resize(let count):
+      let going = state.resized(to: count)
+      while places.count < state.workers.count { places.append(.absent) }
+      for place in going { takeBack(place) }
     case .dies(let place), .exits(let place):
       guard case .alive(let jobs, let running, _, _) = places[place] else { throw Broken("dies at \(place)") }
       if case .dies = event { deaths += 1 }
@@ -108,7 +122,6 @@ private struct World: Hashable {
         state.waitingJobsEnded(queue.count)
         queue = []
       }
-    case .blocks, .unblocks: break
     }
     try settle()
     try check()
@@ -145,6 +158,9 @@ private struct World: Hashable {
         alter(place) { jobs, _, _, _ in jobs += next }
         queue.removeFirst(count)
         state.jobsSent(to: place, count: count, isBlocked: false)
+      case .retire(let place):
+        guard case .alive([], 0, _, leaving: false) = places[place] else { throw Broken("retire \(place), which is \(places[place])") }
+        alter(place) { _, _, _, leaving in leaving = true }
       }
     }
     if state.mustGiveUp {
@@ -161,12 +177,16 @@ private struct World: Hashable {
       }
     }
   }
-  private func check() throws {
+  private mutating func check() throws {
+    defer { wereThere = places.count { $0 != .absent } }
     var open: Set<Int> = []
     for job in queue + places.flatMap({ if case .alive(let jobs, _, _, _) = $0 { jobs } else { [Int]() } })
     where ended.contains(job) || !open.insert(job).inserted {
       throw Broken("job \(job) is in two places")
     }
+    let present = places.count { if case .alive(_, _, _, leaving: false) = $0 { true } else { $0 == .requested } }
+    if present > max(state.limit, wereThere) { throw Broken("\(present) workers of \(state.limit)") }
+    for place in places.indices where state.workers[place].ran + state.workers[place].held > state.quota { throw Broken("over its quota") }
     if open.count + ended.count != submitted { throw Broken("a job is lost") }
     if state.waiting != queue.count { throw Broken("\(state.waiting) wait, the queue has \(queue.count)") }
     for place in places.indices {
@@ -237,9 +257,13 @@ private struct Broken: Error, CustomStringConvertible {
     }
     #expect(visited > 1000)
   }
-  @Test(arguments: 0..<8) func `long random walks with many workers keep each job in one place`(seed: UInt64) throws {
+  @Test(arguments: 0..<12) func `long random walks with many workers keep each job in one place`(seed: UInt64) throws {
     var random = Seeded(seed)
-    var world = World(workers: Int.random(in: 1...8, using: &random), width: seed % 3 == 0 ? 3 : 1, jobs: .max, capacity: 16)
+    var world = World(
+      workers: Int.random(in: 1...8, using: &random), width: seed % 3 == 0 ? 3 : 1, jobs: .max, capacity: 16,
+      quota: seed % 4 == 1 ? 5 : .max)
+    world.limitsChange = seed % 2 == 1
+    world.sizeLimit = 8
     var path: [World.Event] = []
     for _ in 0..<10_000 {
       let events = world.events(deaths: .max, spawnFailures: .max).filter { if case .shutDown = $0 { false } else { true } }
