@@ -25,17 +25,17 @@ struct DeathCertificate {
   /// The error of a job that the worker had started.
   func error(attempt: Int, ran: Duration?) -> JobError {
     JobError(
-      code: doom?.code ?? (shortage == nil ? .workerDied : .memoryLimitExceeded), message: doom?.message ?? message, exit: exit, attempt: attempt, workerPID: pid, ran: ran,
-      peakMemory: end.peakMemory, standardErrorTail: standardErrorTail)
+      code: doom?.code ?? (shortage == nil ? .workerDied : .memoryLimitExceeded), message: doom?.message ?? message, exit: exit,
+      attempt: attempt, workerPID: pid, ran: ran, peakMemory: end.peakMemory.map { max($0, doom?.memory ?? 0) }, standardErrorTail: standardErrorTail)
   }
   private var message: String {
     switch exit {
     case .signal(9) where shortage == .group:
-      "The kernel killed the worker while it ran this job, because its control group (container) had used up its memory. "
-        + "Give the container more, use fewer workers, or set memoryLimit so that a worker fails by itself."
+      "The kernel killed the worker while it ran this job, because its control group (container) had used up its "
+        + "memory. Give the container more, use fewer workers, or set memoryLimit so that a worker fails by itself."
     case .signal(9) where shortage == .machine:
-      "The kernel killed the worker while it ran this job, most likely because the machine had no memory left: its count of such kills "
-        + "has just risen. Use fewer workers or smaller jobs, or set memoryLimit so that a worker fails by itself."
+      "The kernel killed the worker while it ran this job, most likely because the machine had no memory left: its count of "
+        + "such kills has just risen. Use fewer workers or smaller jobs, or set memoryLimit so that a worker fails by itself."
     case .signal(9):
       "The worker was killed (SIGKILL) while it ran this job, by neither Heddle nor, as far as its counters tell, the kernel for want of memory: "
         + "somebody sent the signal."

@@ -13,7 +13,7 @@ struct PoolState: Sendable, Hashable {
       case absent
       /// The supervisor was asked to start one. Next: `starting`, or `absent` where that failed.
       case requested
-      /// Spawned, no greeting yet; its ring takes jobs. Next: `running`, or `absent`.
+      /// Spawned, no greeting yet; its ring takes jobs, unless it has something to do first. Next: `running`, `leaving`, or `absent`.
       case starting
       /// Has greeted. Next: `leaving`, or `absent`.
       case running
@@ -59,6 +59,8 @@ struct PoolState: Sendable, Hashable {
   let width: Int
   /// After so many jobs a worker makes room for a new one; `.max`: never.
   let quota: Int
+  /// Whether a worker has something to do before its first job: until then it gets none.
+  let prepares: Bool
   /// How many workers there may be at once.
   private(set) var limit: Int
   /// Of these never fewer, and more only after `resized`.
@@ -84,8 +86,9 @@ struct PoolState: Sendable, Hashable {
   /// So many failed starts in a row fail what waits, instead of starting for ever.
   static let failedStartLimit = 3
 
-  init(maxWorkers: Int, width: Int, capacity: Int, quota: Int = .max) {
+  init(maxWorkers: Int, width: Int, capacity: Int, quota: Int = .max, prepares: Bool = false) {
     self.capacity = capacity
+    self.prepares = prepares
     self.width = width
     self.quota = quota
     limit = maxWorkers
@@ -117,6 +120,7 @@ struct PoolState: Sendable, Hashable {
       case .absent: if absent == nil { absent = place }
       case .requested: requested += 1
       case .leaving: break
+      case .starting where prepares: requested += 1
       case .starting, .running:
         if worker.isBlocked || worker.isSpent || worker.held >= quota - worker.ran { continue }
         if worker.held < width {
@@ -246,10 +250,17 @@ struct PoolState: Sendable, Hashable {
     failedStarts += 1
     isSaturated = false
   }
-  mutating func workerGreeted(at place: Place) {
+  mutating func workerGreeted(at place: Place) { if !prepares { workerPrepared(place) } }
+  /// `place` is ready for its first job.
+  mutating func workerPrepared(_ place: Place) {
     if workers[place].phase == .starting { workers[place].phase = .running }
     failedStarts = 0
     isSaturated = false
+  }
+  /// `place` could not be made ready, and is being killed.
+  mutating func workerFailed(at place: Place) {
+    failedStarts += 1
+    workerLeaves(place)
   }
   /// `place` is to go: it takes no more.
   ///

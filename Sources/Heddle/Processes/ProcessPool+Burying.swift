@@ -29,10 +29,7 @@ extension ProcessPool {
       if core.withLock({ _ in unsafe channel.landedBatches == read }) { break }
       heddle_yield()
     }
-    while case .bytes(let bytes) = channel.standardError.readAvailable(limit: 1 << 14) {
-      channel.standardErrorTail.append(bytes)
-      output.forward(bytes)
-    }
+    forwardRest(channel, &output)
     // A thread that streams into the ring leaves it soon; nobody starts anew.
     while !channel.isStreaming.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged {}
     let shortage = end.exit == .signal(9) && core.withLock({ _ in unsafe channel.doom == nil }) ? memoryRanOut() : nil
@@ -43,8 +40,16 @@ extension ProcessPool {
       var failures: [(Unmanaged<AnyFuture>, JobError)] = unsafe []
       var back: [QueuedJob] = []
       var started = 0
+      var initializerDeath: JobError?
       let certificate = unsafe DeathCertificate(
         end: end, doom: channel.doom, shortage: shortage, pid: channel.process.pid, standardErrorTail: channel.standardErrorTail.text)
+      if let position = unsafe channel.taskPosition {
+        let hasStarted = channel.isStarted(position)
+        let ran = runTime(of: position, channel.flight(position).job, in: channel)
+        let error = certificate.error(attempt: 1, ran: ran)
+        unsafe failures.append((.passRetained(endTask(position, of: channel)), error))
+        if hasStarted && core.state.workers[channel.place].phase == .starting { initializerDeath = error }
+      }
       for position in channel.openPositions {
         // The claims of a worker that wrote nonsense say nothing: the first job is what it ran, or that job would come back for ever.
         let isSuspect = channel.isBroken.load(ordering: .relaxed) && started < recipe.width
@@ -71,7 +76,9 @@ extension ProcessPool {
           unsafe failures.append((job.future, error))
         }
       }
-      if core.state.workers[channel.place].phase == .starting { core.startFailure = certificate.startFailure }
+      if core.state.workers[channel.place].phase == .starting {
+        core.startFailure = initializerDeath.map { "\(initializer!.options.label!) ended its worker: \($0)" } ?? certificate.startFailure
+      }
       core.processorTime += end.processorTime
       core.state.workerExited(at: channel.place, failed: started, back: back.count)
       core.channels[channel.place] = nil

@@ -62,6 +62,10 @@ extension ProcessPool {
       unsafe batch.violation = unsafe batch.violation ?? "it answered a job that it does not have"
       return nil
     }
+    if unsafe position == channel.taskPosition {
+      let type = channel.flight(position).job.type
+      return ResultBatch.Arrival(future: endTask(position, of: channel), type: Int(type), result: result, attempt: 1)
+    }
     let flight = channel.flight(position)
     let job = flight.job
     if flight.isAbandoned {
@@ -94,6 +98,7 @@ extension ProcessPool {
   ///
   /// Returns after some microseconds at most.
   package func help(_ future: AnyFuture) {
+    if forks.hasForked { return }
     // Borrowed: a reference taken and given back at each look would cost more than the look. `channels` keeps them alive.
     let (channels, borrowed) = unsafe core.withLock { unsafe ($0.live, $0.borrowed) }
     if channels.isEmpty { return }

@@ -66,6 +66,7 @@ extension ProcessPool {
         return true
       }
       if isUndefined { isBlocked = unsafe !define(core.receivers[Int(channel.definedTypes)], to: channel) }
+      if !recipe.outputSecret.isEmpty { noteLastName(in: channel, core) }
       if let limit {
         unsafe channel.timedFlights += 1
         if let until = core.sleepsUntil, until > .now + limit { nudge(&core, &bells) }
@@ -82,19 +83,19 @@ extension ProcessPool {
     core.state.jobsSent(to: channel.place, count: sent, isBlocked: isBlocked)
     channel.held.store(core.state.workers[channel.place].held, ordering: .relaxed)
     if sent > 0 && channel.publish() { bells.add(channel) }
-    if sent > 0 && core.sleepsUnmeasured {
-      core.sleepsUnmeasured = false
+    if sent > 0 && core.sleepsUnwatched {
+      core.sleepsUnwatched = false
       nudge(&core, &bells)
     }
     if unsafe isBlocked && channel.outboundPosition != nil { nudge(&core, &bells) }
   }
   private static var tailViolation: String { "it moved the end of its requests to a place that cannot be" }
-  private enum Written { case whole, large }
+  enum Written { case whole, large }
 
   /// Tells a worker of the next type.
   ///
   /// false: there is no room.
-  private func define(_ receiver: any ResultReceiver, to channel: WorkerChannel) -> Bool {
+  func define(_ receiver: any ResultReceiver, to channel: WorkerChannel) -> Bool {
     let definition = receiver.definition
     guard channel.room(for: Frame.byteCount(payload: definition.count)) == true else { return false }
     let header = unsafe FrameHeader(kind: RequestKind.define, byteCount: definition.count, type: channel.definedTypes)
@@ -105,7 +106,7 @@ extension ProcessPool {
   /// Writes one job, whose type the worker knows.
   ///
   /// nil: there is no room.
-  private func write(_ job: borrowing QueuedJob, _ bytes: UnsafeRawBufferPointer, to channel: WorkerChannel) -> Written? {
+  func write(_ job: borrowing QueuedJob, _ bytes: UnsafeRawBufferPointer, to channel: WorkerChannel) -> Written? {
     let position = unsafe channel.flights.next
     let flags = job.extras?.options.timeout == nil ? 0 : RequestKind.timed
     let frame: UInt64
@@ -187,7 +188,8 @@ extension ProcessPool {
   {
     var jobs: [QueuedJob] = []
     var left = sparingFirst
-    for position in unsafe channel.flights.positions where unsafe position != spared && channel.flights[position].stage == .sent {
+    for position in unsafe channel.flights.positions
+    where unsafe position != spared && position != channel.taskPosition && channel.flights[position].stage == .sent {
       if left > 0 {
         left -= 1
         continue

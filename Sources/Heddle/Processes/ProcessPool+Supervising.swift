@@ -11,20 +11,20 @@ extension ProcessPool {
   func supervise() {
     let batch = ResultBatch()
     var poller = Poller()
-    var output = OutputForwarder(sink: recipe.printed)
+    var output = OutputForwarder(sink: recipe.printed, output: recipe.output)
     var lastTick = MonotonicTime.now
-    var measurements = Measurements()
+    var watch = Watch()
     while true {
       drainAll(batch)
       startRequestedWorkers()
-      measure(&measurements)
-      killTooLarge(&measurements)
+      self.watch(&watch)
       let plan = look(&lastTick)
       for violator in plan.violators { kill(violator.0, because: violator.1) }
       for error in plan.failures { error() }
       if plan.isOver { break }
-      sleep(until: min(plan.wakeTime, measurements.next), &poller, &output)
+      sleep(until: min(plan.wakeTime, watch.next), &poller, &output)
     }
+    output.router?.close()
     wakeUp.close()
     finished.succeed(())
   }
@@ -59,6 +59,7 @@ extension ProcessPool {
         core.channels[place] = channel
         core.live.append(channel)
         core.state.workerSpawned(at: place)
+        sendInitializer(to: channel, &core, &bells)
         dispatch(&core, &bells)
       }
       bells.ring(self)
@@ -244,6 +245,9 @@ extension ProcessPool {
   }
   /// Shut down: tells the workers to go once nothing is left to do, and kills those that run past the time that was given.
   private func finish(_ now: MonotonicTime, _ core: inout Core, _ bells: inout Bells, _ plan: inout Plan) {
+    // What was cancelled where it waits is not waited for, although no worker may come by to pass over it.
+    let dropped = core.queue.dropEndedFront()
+    core.state.waitingJobsEnded(dropped)
     if let killTime = core.killTime, !core.state.isDrained {
       if now < killTime {
         plan.wakeTime = min(plan.wakeTime, killTime)
@@ -268,10 +272,19 @@ extension ProcessPool {
   func tellToGo(
     _ channel: WorkerChannel, _ now: MonotonicTime, _ why: String, _ core: inout Core, _ bells: inout Bells
   ) -> MonotonicTime? {
+    if unsafe channel.taskPosition != nil {
+      // It is still at its initializer, which nobody needs any more.
+      unsafe channel.doom = WorkerChannel.Doom(code: .workerDied, message: why, position: nil, since: now)
+      core.state.workerLeaves(channel.place)
+      channel.process.terminateGroup()
+      return now + Self.grace
+    }
     // A large job that was taken back is still being written: the worker passes its rest over.
     if unsafe channel.outboundPosition != nil { return now + Self.tickInterval }
-    // One that hangs in its exit is killed like one that hangs in a job.
-    unsafe channel.doom = WorkerChannel.Doom(code: .workerDied, message: why, position: nil, since: now + (Self.leaveLimit - Self.grace))
+    // One that hangs in its exit is killed like one that hangs in a job. What has to be fast has no finalizers.
+    let finalizes = core.killTime == nil && sendFinalizer(to: channel, &core, &bells)
+    let limit = Self.leaveLimit + (finalizes ? finalizer!.limit : .zero)
+    unsafe channel.doom = WorkerChannel.Doom(code: .workerDied, message: why, position: nil, since: now + (limit - Self.grace))
     core.state.workerLeaves(channel.place)
     if channel.room(for: Frame.headerByteCount) == true {
       unsafe channel.request.write(FrameHeader(kind: RequestKind.stop, byteCount: 0), UnsafeRawBufferPointer(start: nil, count: 0))
@@ -279,7 +292,7 @@ extension ProcessPool {
     } else {
       channel.process.killGroup()
     }
-    return now + Self.leaveLimit
+    return now + limit
   }
   private func kill(_ channel: WorkerChannel, because violation: String) {
     core.withLock { core in
@@ -305,6 +318,7 @@ extension ProcessPool {
       poller.add(channel.socket.number)
       poller.add(channel.process.ended.number)
       poller.add(output.isBlocked || channel.hasClosedStandardError ? -1 : channel.standardError.number)
+      poller.add(output.isBlocked || channel.hasClosedStandardOutput ? -1 : channel.standardOutput.number)
     }
     // Say that we sleep, then look once more: a worker that wrote before it saw that does not ring.
     let ticket = poller.nextTicket()
@@ -327,18 +341,10 @@ extension ProcessPool {
     output.flush()
     if poller.isReady(0) { wakeUp.drain() }
     for (index, channel) in channels.enumerated() {
-      if poller.isReady(1 + 3 * index) { channel.drainBells() }
-      if poller.isReady(3 + 3 * index) { forward(channel, &output) }
-      if poller.isReady(2 + 3 * index) { bury(channel, &output) }
-    }
-  }
-  private func forward(_ channel: WorkerChannel, _ output: inout OutputForwarder) {
-    switch channel.standardError.readAvailable(limit: 1 << 14) {
-    case .bytes(let bytes):
-      channel.standardErrorTail.append(bytes)
-      output.forward(bytes)
-    case .nothingNow: break
-    case .end: channel.hasClosedStandardError = true
+      if poller.isReady(1 + 4 * index) { channel.drainBells() }
+      if poller.isReady(3 + 4 * index) { forward(channel, .standardError, &output) }
+      if poller.isReady(4 + 4 * index) { forward(channel, .standardOutput, &output) }
+      if poller.isReady(2 + 4 * index) { bury(channel, &output) }
     }
   }
 }

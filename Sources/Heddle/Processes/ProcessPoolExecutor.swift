@@ -17,6 +17,9 @@ import Synchronization
 /// A worker is this same executable, started again; nothing has to be added to `main`, which does not run in it. Job and result are
 /// encoded and travel through shared memory. Workers start when they are needed and end with this process, however that ends.
 ///
+/// A job may make a pool of its own: its workers end with the job's worker, however that ends. In a child of this process made by
+/// fork(2) the executor reads as shut down.
+///
 /// What processes cannot do: a job sees none of this process's globals, open files or caches. Its type must be one that another
 /// process can find; one that cannot be found fails at once with `notEncodable`.
 public final class ProcessPoolExecutor: JobExecutor, BoundedExecutor, Sendable {
@@ -43,8 +46,19 @@ public final class ProcessPoolExecutor: JobExecutor, BoundedExecutor, Sendable {
     maxPending = configuration.maxPending
     admission = configuration.maxPending.map { Admission(limit: count + max(0, $0)) }
     do {
-      pool = try ProcessPool(recipe: .sameExecutable, maxWorkers: count, limits: configuration.limits)
+      if heddle_worker_depth() >= Self.depthLimit { throw JobError.nestedTooDeeply(Self.depthLimit) }
+      pool = try ProcessPool(
+        recipe: .sameExecutable(configuration.output), maxWorkers: count, limits: configuration.limits,
+        initializer: configuration.initializer.map {
+          try WorkerTask.make($0, name: "the initializer", timeout: configuration.initializerTimeout)
+        },
+        finalizer: configuration.finalizer.map {
+          try WorkerTask.make($0, name: "the finalizer", timeout: configuration.finalizerTimeout).small()
+        })
       failure = nil
+    } catch let error as JobError {
+      pool = nil
+      failure = error
     } catch {
       pool = nil
       failure = JobError(
@@ -53,17 +67,22 @@ public final class ProcessPoolExecutor: JobExecutor, BoundedExecutor, Sendable {
     }
   }
   deinit { pool?.abandon() }
+  /// So deep may workers make pools of their own.
+  ///
+  /// A job that makes a pool for jobs like itself would fill the machine with processes.
+  private static let depthLimit = 8
 
   /// Takes a job: encodes it now, on the calling thread, and sends it to a worker.
   ///
   /// Fails it with `queueFull` where ``ProcessPoolConfiguration/maxPending`` jobs wait.
   public func submit<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
-    if let admission, !admission.enter() { return .failed(JobError.queueFull(admission.limit)) }
+    if let admission, !isForked, !admission.enter() { return .failed(JobError.queueFull(admission.limit)) }
     return submitAdmitted(job, options: options)
   }
+  private var isForked: Bool { pool?.forks.hasForked ?? false }
   /// Takes a job as soon as there is room for it.
   public func submitWaiting<J: Job>(_ job: J, options: JobOptions) async -> Future<J.Output> {
-    if let admission, await !admission.entered() { return .cancelledBeforeRoom() }
+    if let admission, !isForked, await !admission.entered() { return .cancelledBeforeRoom() }
     return submitAdmitted(job, options: options)
   }
   /// Takes a job as soon as there is room for it.
@@ -71,7 +90,7 @@ public final class ProcessPoolExecutor: JobExecutor, BoundedExecutor, Sendable {
   /// Blocks the calling thread until then.
   @available(*, noasync, message: "It blocks the thread. Await 'submitWaiting' instead.")
   public func submitBlocking<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
-    admission?.enterBlocking()
+    if !isForked { admission?.enterBlocking() }
     return submitAdmitted(job, options: options)
   }
   func admission(for job: any Job.Type) -> Admission? { admission }
@@ -81,6 +100,7 @@ public final class ProcessPoolExecutor: JobExecutor, BoundedExecutor, Sendable {
       admission?.leave()
       return .failed(failure!)
     }
+    if pool.forks.hasForked { return .failed(JobError.forked) }
     let future = Future<J.Output>(in: pool)
     if let admission { admission.leave(after: future) }
     EncoderCache.withEncoder { encoder in
@@ -113,15 +133,26 @@ public final class ProcessPoolExecutor: JobExecutor, BoundedExecutor, Sendable {
 
   /// Ends the pool.
   public func shutdown(_ mode: ShutdownMode) async {
+    if isForked { return }
     pool?.close(mode)
     admission?.close()
     await pool?.shutdown(mode)
   }
 }
 
+extension JobError {
+  /// Pools in workers in workers.
+  static func nestedTooDeeply(_ limit: Int) -> JobError {
+    JobError(
+      code: .workerNotStarted,
+      message: "This process is a worker \(limit) levels deep: each level's jobs have made a pool of their own. Deeper ones are refused, "
+        + "since a job that starts itself like this would fill the machine. Submit from a higher level.")
+  }
+}
+
 extension WorkerRecipe {
   /// This executable again, with the variable set that its entry looks for.
-  static var sameExecutable: WorkerRecipe {
+  static func sameExecutable(_ output: WorkerOutput) -> WorkerRecipe {
     var environment = ChildProcess.environment.filter { !$0.hasPrefix("HEDDLE_WORKER=") }
     // The runtime's backtracer takes 20 ms of a crash and stands between us and its signal, unless the user wants it.
     if !environment.contains(where: { $0.hasPrefix("SWIFT_BACKTRACE=") }) { environment.append("SWIFT_BACKTRACE=enable=no") }
@@ -132,7 +163,24 @@ extension WorkerRecipe {
     } else {
       environment.append("HEDDLE_WORKER=1")
     }
-    return unsafe WorkerRecipe(path: String(cString: heddle_executable_path()), arguments: ["heddle-worker"], environment: environment)
+    environment.append("HEDDLE_DEPTH=\(heddle_worker_depth() + 1)")
+    var secret: [UInt8] = []
+    switch output {
+    case .passedThrough, .discarded: break
+    case .lines, .jobs:
+      secret = OutputSplitter.makeSecret()
+      environment.append("HEDDLE_OUTPUT_MARK=" + secret.map { String(UInt16($0) + 256, radix: 16).dropFirst() }.joined())
+    }
+    var recipe = unsafe WorkerRecipe(
+      path: String(cString: heddle_executable_path()), arguments: ["heddle-worker"], environment: environment)
+    recipe.output = output
+    recipe.outputSecret = secret
+    switch output {
+    case .passedThrough: recipe.standardOutput = .inherited
+    case .discarded: recipe.standardOutput = .discarded
+    case .lines, .jobs: recipe.standardOutput = .taken
+    }
+    return recipe
   }
 }
 

@@ -5,6 +5,7 @@ import HeddleWire
 /// One a type and pool, so that a future needs no closure for it.
 final class SwiftReceiver<J: Job>: ResultReceiver {
   let definition: [UInt8]
+  var jobName: String { "\(J.self)" }
 
   /// - Throws: `JobError` with code `notEncodable` where a worker could not find the type.
   init() throws {

@@ -45,7 +45,7 @@ public final class ThreadPoolExecutor: JobExecutor, BoundedExecutor, TaskExecuto
   ///
   /// A retry after an error waits on the job's thread. Fails with `queueFull` where ``ThreadPoolConfiguration/maxPending`` jobs wait.
   public func submit<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
-    if let admission, !admission.enter() { return .failed(JobError.queueFull(admission.limit)) }
+    if let admission, !engine.forks.hasForked, !admission.enter() { return .failed(JobError.queueFull(admission.limit)) }
     return submitAdmitted(job, options: options)
   }
   /// Takes a job as soon as there is room for it.
@@ -75,14 +75,14 @@ public final class ThreadPoolExecutor: JobExecutor, BoundedExecutor, TaskExecuto
   ///
   /// - Parameter work: runs once, on a thread of the pool.
   public func submit<R: Sendable>(_ work: @escaping @Sendable () throws -> R) -> Future<R> {
-    if let admission, !admission.enter() { return .failed(JobError.queueFull(admission.limit)) }
+    if let admission, !engine.forks.hasForked, !admission.enter() { return .failed(JobError.queueFull(admission.limit)) }
     return push(Future<R>(in: engine, work: work))
   }
   /// Takes a closure that awaits.
   ///
   /// - Parameter work: runs once, on a thread of the pool, and keeps it until it returns.
   @_disfavoredOverload public func submit<R: Sendable>(_ work: @escaping @Sendable () async throws -> R) -> Future<R> {
-    if let admission, !admission.enter() { return .failed(JobError.queueFull(admission.limit)) }
+    if let admission, !engine.forks.hasForked, !admission.enter() { return .failed(JobError.queueFull(admission.limit)) }
     return push(Future<R>(in: engine, asyncWork: work))
   }
   /// Takes a closure that may block, as soon as there is room for it.
@@ -106,7 +106,7 @@ public final class ThreadPoolExecutor: JobExecutor, BoundedExecutor, TaskExecuto
   }
 
   @inline(__always) private func push<R: Sendable>(_ future: Future<R>, priority: JobPriority = .medium) -> Future<R> {
-    if let admission { admission.leave(after: future) }
+    if let admission, !engine.forks.hasForked { admission.leave(after: future) }
     engine.push(future, priority: priority)
     return future
   }
@@ -117,7 +117,7 @@ public final class ThreadPoolExecutor: JobExecutor, BoundedExecutor, TaskExecuto
   func runsOnThisThread(_ job: any Job.Type) -> Bool { engine.isInsideJob }
   /// Waits for a place, except on a thread of this pool: the place that a job waited for might be its own.
   private nonisolated(nonsending) func hasEntered() async -> Bool {
-    guard let admission else { return true }
+    guard let admission, !engine.forks.hasForked else { return true }
     if engine.isInsideJob {
       if !admission.enter() { admission.enterAnyway() }
       return true
@@ -125,7 +125,7 @@ public final class ThreadPoolExecutor: JobExecutor, BoundedExecutor, TaskExecuto
     return await admission.entered()
   }
   private func enterBlocking() {
-    guard let admission else { return }
+    guard let admission, !engine.forks.hasForked else { return }
     if engine.currentThread == nil { return admission.enterBlocking() }
     if !admission.enter() { admission.enterAnyway() }
   }
@@ -135,6 +135,7 @@ public final class ThreadPoolExecutor: JobExecutor, BoundedExecutor, TaskExecuto
   /// With `.kill` a job that does not return keeps its thread, which is then left to itself. Called by a job of this very pool it
   /// returns at once, since it cannot wait for that job: the pool ends when its last job has.
   public func shutdown(_ mode: ShutdownMode) async {
+    if engine.forks.hasForked { return }
     engine.close(mode)
     admission?.close()
     await engine.shutdown(mode)

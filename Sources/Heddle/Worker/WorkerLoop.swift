@@ -14,6 +14,8 @@ final class WorkerLoop: @unchecked Sendable {
   @exclusivity(unchecked) private var requests: RingReader
   @exclusivity(unchecked) private var responses: ResponseWriter
   @exclusivity(unchecked) private var runners: [JobRunner] = []
+  /// Whether what jobs print is told apart by marks.
+  private let marksOutput = heddle_marks_output()
   private let encoder = MessageEncoder()
   private let decoder = MessageDecoder()
 
@@ -87,6 +89,7 @@ final class WorkerLoop: @unchecked Sendable {
       return
     }
     let runner = unsafe runners[Int(header.type)]
+    if marksOutput { heddle_mark_output(position, 0) }
     let kind: UInt32
     if header.kind == RequestKind.job {
       kind = unsafe await runner.run(payload, segments: nil, decoder: decoder, encoder: encoder)
@@ -101,6 +104,11 @@ final class WorkerLoop: @unchecked Sendable {
     unsafe jobs += 1
     unsafe burst += 1
     unsafe responses.writeResult(position: position, kind: kind, main: encoder.bytes, segments: encoder.segments)
+    // After the result: if nobody reads what is printed, that must not hold it up.
+    if marksOutput {
+      unsafe responses.ringIfParked()
+      heddle_mark_output(position, 1)
+    }
     if unsafe !encoder.segments.isEmpty || encoder.bytes.count > Frame.payloadLimit { encoder.reset() }
     if unsafe burst & 15 == 1 || expectsLongJobs { reportIfDue() }
   }

@@ -1,0 +1,28 @@
+public import CHeddle
+
+/// Tells whether the caller runs in the process where this was made, or in one that was forked from it.
+///
+/// A forked child has a copy of all memory and none of the threads: what waits for a thread there waits for ever.
+@frozen public struct ForkWatch: Sendable {
+  @usableFromInline let count: UInt32
+
+  /// One that was made here.
+  public init() {
+    heddle_watch_forks()
+    count = heddle_fork_count()
+  }
+  /// Whether this process is a forked child of the one where this was made.
+  @inlinable @inline(__always) public var hasForked: Bool { heddle_fork_count() != count }
+}
+
+/// What the kernel says of another process.
+public enum ProcessState {
+  /// Whether a signal has stopped it (SIGSTOP, SIGTSTP), so that it does nothing until SIGCONT; not by a debugger.
+  ///
+  /// Takes some microseconds. Source: `/proc/PID/stat`, third field.
+  public static func isStopped(_ pid: Int32) -> Bool {
+    // The second field is the name in parentheses, which may hold any character.
+    guard let text = SmallFile.text("/proc/\(pid)/stat"), let name = text.lastIndex(of: ")") else { return false }
+    return text[name...].dropFirst(2).first == "T"
+  }
+}
