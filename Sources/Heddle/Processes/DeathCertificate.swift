@@ -26,7 +26,8 @@ struct DeathCertificate {
   func error(attempt: Int, ran: Duration?) -> JobError {
     JobError(
       code: doom?.code ?? (shortage == nil ? .workerDied : .memoryLimitExceeded), message: doom?.message ?? message, exit: exit,
-      attempt: attempt, workerPID: pid, ran: ran, peakMemory: end.peakMemory.map { max($0, doom?.memory ?? 0) }, standardErrorTail: standardErrorTail)
+      attempt: attempt, workerPID: pid, ran: ran, peakMemory: end.peakMemory.map { max($0, doom?.memory ?? 0) },
+      standardErrorTail: standardErrorTail)
   }
   private var message: String {
     switch exit {
