@@ -14,15 +14,3 @@ public import CHeddle
   /// Whether this process is a forked child of the one where this was made.
   @inlinable @inline(__always) public var hasForked: Bool { heddle_fork_count() != count }
 }
-
-/// What the kernel says of another process.
-public enum ProcessState {
-  /// Whether a signal has stopped it (SIGSTOP, SIGTSTP), so that it does nothing until SIGCONT; not by a debugger.
-  ///
-  /// Takes some microseconds. Source: `/proc/PID/stat`, third field.
-  public static func isStopped(_ pid: Int32) -> Bool {
-    // The second field is the name in parentheses, which may hold any character.
-    guard let text = SmallFile.text("/proc/\(pid)/stat"), let name = text.lastIndex(of: ")") else { return false }
-    return text[name...].dropFirst(2).first == "T"
-  }
-}

@@ -10,7 +10,7 @@ import CHeddle
 public enum Processors {
   /// Read anew at each call.
   public static func available() -> Int {
-    available(affinity: Int(heddle_affinity_count()), online: Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))), read: SmallFile.text)
+    available(affinity: Int(heddle_affinity_count()), online: Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))), read: readFile)
   }
 
   /// The same on given facts.
@@ -29,10 +29,17 @@ public enum Processors {
   static func quota(read: (String) -> String?) -> Double? {
     var tightest: Double?
     func consider(_ quota: Double?) { if let quota { tightest = min(tightest ?? quota, quota) } }
-    let folders = ControlGroup.folders(of: "cpu", read: read)
-    for folder in folders.unified { consider(version2(read(folder + "/cpu.max"))) }
-    for folder in folders.own {
-      consider(version1(quota: read(folder + "/cpu.cfs_quota_us"), period: read(folder + "/cpu.cfs_period_us")))
+    let mounts = cgroupMounts(read("/proc/self/mountinfo") ?? "")
+    for line in (read("/proc/self/cgroup") ?? "").split(separator: "\n") {
+      let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+      guard fields.count == 3 else { continue }
+      if fields[0] == "0" && fields[1].isEmpty, let mount = mounts.unified {
+        for folder in mount.folders(of: String(fields[2])) { consider(version2(read(folder + "/cpu.max"))) }
+      } else if fields[1].split(separator: ",").contains("cpu"), let mount = mounts.cpu {
+        for folder in mount.folders(of: String(fields[2])) {
+          consider(version1(quota: read(folder + "/cpu.cfs_quota_us"), period: read(folder + "/cpu.cfs_period_us")))
+        }
+      }
     }
     return tightest
   }
@@ -48,6 +55,54 @@ public enum Processors {
     guard let quota = quota.flatMap({ Double($0.trimmed) }), let period = period.flatMap({ Double($0.trimmed) }), quota > 0, period > 0
     else { return nil }
     return quota / period
+  }
+
+  struct Mount {
+    /// The cgroup that the mount shows at its top, and where it is mounted.
+    var root: String
+    var point: String
+    /// The folders of a cgroup and of all above it, as far as the mount shows them.
+    func folders(of path: String) -> [String] {
+      var inside = path
+      if root != "/", path.hasPrefix(root) { inside = String(path.dropFirst(root.count)) }
+      var parts = inside.split(separator: "/")
+      // In a container without a cgroup namespace the path may not exist under the mount: then its top is ours.
+      var folders: [String] = []
+      while true {
+        folders.append(parts.isEmpty ? point : point + "/" + parts.joined(separator: "/"))
+        if parts.isEmpty { return folders }
+        parts.removeLast()
+      }
+    }
+  }
+  /// Lines like `36 35 0:30 /root /sys/fs/cgroup/cpu rw,relatime shared:9 - cgroup cgroup rw,cpu`.
+  static func cgroupMounts(_ text: String) -> (unified: Mount?, cpu: Mount?, memory: Mount?) {
+    var unified: Mount?
+    var cpu: Mount?
+    var memory: Mount?
+    for line in text.split(separator: "\n") {
+      let fields = line.split(separator: " ")
+      guard let dash = fields.firstIndex(of: "-"), dash >= 6, fields.count > dash + 3 else { continue }
+      let mount = Mount(root: String(fields[3]), point: String(fields[4]))
+      switch fields[dash + 1] {
+      case "cgroup2": unified = mount
+      case "cgroup":
+        let controllers = fields[dash + 3].split(separator: ",")
+        if controllers.contains("cpu") { cpu = mount }
+        if controllers.contains("memory") { memory = mount }
+      default: break
+      }
+    }
+    return (unified, cpu, memory)
+  }
+
+  static func readFile(_ path: String) -> String? {
+    let number = unsafe path.withCString { unsafe heddle_open_for_reading($0) }
+    guard number >= 0 else { return nil }
+    let descriptor = Descriptor(owning: number)
+    var text: [UInt8] = []
+    while case .bytes(let more) = descriptor.readAvailable(limit: 65536) { text += more }
+    return String(decoding: text, as: UTF8.self)
   }
 }
 

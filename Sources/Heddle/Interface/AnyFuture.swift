@@ -60,6 +60,9 @@ public class AnyFuture: @unchecked Sendable {
   /// Whether the job has ended.
   public final var isDone: Bool { word.load(ordering: .acquiring) & Stage.mask >= Stage.succeeded }
 
+  /// Whether an output was written; for whoever holds the last reference.
+  final var hasSucceeded: Bool { word.load(ordering: .relaxed) & Stage.mask == Stage.succeeded }
+
   /// Asks the job to stop.
   ///
   /// A job that waits never runs, and nobody is killed for it. One that runs in a process is killed with all that it started. One
@@ -194,7 +197,7 @@ public class AnyFuture: @unchecked Sendable {
 }
 
 /// The executor behind a future.
-package protocol FutureSource: AnyObject, Sendable {
+@usableFromInline package protocol FutureSource: AnyObject, Sendable {
   /// Does what brings the future's end nearer, for some microseconds at most: a thread that would sleep may as well help.
   func help(_ future: AnyFuture)
   /// Whether the job runs, for one that the future itself does not know to run.

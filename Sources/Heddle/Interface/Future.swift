@@ -10,15 +10,22 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
   @exclusivity(unchecked) private var work: (@Sendable () throws -> Output)?
   @exclusivity(unchecked) private var asyncWork: (@Sendable () async throws -> Output)?
   @exclusivity(unchecked) private var failure: (any Error)?
-  @exclusivity(unchecked) private var output: Output?
+  @exclusivity(unchecked) private var output = OutputStorage()
+
+  deinit {
+    if hasSucceeded { unsafe output.deinitialize(as: Output.self) }
+  }
 
   /// For a job that is run elsewhere.
   package init(in source: (any FutureSource)?, running: Bool = false) { super.init(source: source, running: running) }
-  init(in source: any FutureSource, work: @escaping @Sendable () throws -> Output) {
+
+  /// For a job that is encoded and sent; inlinable callers use it, and the two below.
+  @usableFromInline init(forJobOf source: (any FutureSource)?) { super.init(source: source) }
+  @usableFromInline init(forWorkOf source: any FutureSource, _ work: @escaping @Sendable () throws -> Output) {
     unsafe self.work = work
     super.init(source: source)
   }
-  init(in source: any FutureSource, asyncWork: @escaping @Sendable () async throws -> Output) {
+  @usableFromInline init(forAsyncWorkOf source: any FutureSource, _ asyncWork: @escaping @Sendable () async throws -> Output) {
     unsafe self.asyncWork = asyncWork
     super.init(source: source)
   }
@@ -81,7 +88,7 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
   /// The outcome of a job that has ended.
   func outcome() throws -> Output {
     if let failure = unsafe failure { throw failure }
-    return unsafe output.unsafelyUnwrapped
+    return unsafe output.read(as: Output.self)
   }
 
   // MARK: For executors
@@ -89,7 +96,7 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
   /// Ends it with an output unless it has ended.
   package func succeed(_ value: consuming Output) {
     guard beginEnding() else { return }
-    unsafe output = value
+    unsafe output.initialize(to: value)
     end(Stage.succeeded)
   }
   /// Ends it with an error unless it has ended.

@@ -72,6 +72,8 @@ struct PoolState: Sendable, Hashable {
   private(set) var failedStarts = 0
   /// Workers that are spent and have not been told to go.
   private var spentCount = 0
+  /// Of those that somebody killed before they greeted, in a row.
+  private var killedStarts = 0
   /// Nothing can be done until something happens: `next` answered so.
   private var isSaturated = false
 
@@ -85,6 +87,8 @@ struct PoolState: Sendable, Hashable {
   fileprivate static let firstWindow = 4
   /// So many failed starts in a row fail what waits, instead of starting for ever.
   static let failedStartLimit = 3
+  /// So many that somebody killed from outside before they greeted count as one failed start: that says little about the program.
+  private static let killedStartWeight = 10
 
   init(maxWorkers: Int, width: Int, capacity: Int, quota: Int = .max, prepares: Bool = false) {
     self.capacity = capacity
@@ -255,6 +259,7 @@ struct PoolState: Sendable, Hashable {
   mutating func workerPrepared(_ place: Place) {
     if workers[place].phase == .starting { workers[place].phase = .running }
     failedStarts = 0
+    killedStarts = 0
     isSaturated = false
   }
   /// `place` could not be made ready, and is being killed.
@@ -293,10 +298,13 @@ struct PoolState: Sendable, Hashable {
   }
   /// The process has gone.
   ///
-  /// Of the jobs it held, `failed` had started and end with it, `back` wait again.
-  mutating func workerExited(at place: Place, failed: Int, back: Int) {
+  /// Of the jobs it held, `failed` had started and end with it, `back` wait again. `wasKilled`: from outside, by nobody of ours.
+  mutating func workerExited(at place: Place, failed: Int, back: Int, wasKilled: Bool = false) {
     precondition(failed + back == workers[place].held, "\(failed) failed and \(back) back at \(place) of \(self)")
-    if workers[place].phase == .starting { failedStarts += 1 }
+    if workers[place].phase == .starting {
+      if wasKilled { killedStarts += 1 }
+      if !wasKilled || killedStarts % Self.killedStartWeight == 0 { failedStarts += 1 }
+    }
     if workers[place].isSpent && workers[place].isAlive { spentCount -= 1 }
     workers[place] = Worker()
     waiting += back

@@ -1,7 +1,7 @@
 import HeddleSystem
 import Synchronization
 
-// When a worker has to go: it has had its jobs, its memory has grown, it has idled or was stopped, or there are too many of them.
+// When a worker has to go: it has had its jobs, its memory has grown, it has idled, or there are too many of them.
 extension ProcessPool {
   /// How often the memory of workers that run jobs is looked at, where it is limited.
   ///
@@ -9,97 +9,49 @@ extension ProcessPool {
   private static let measureInterval = Duration.milliseconds(10)
   /// So long it is looked at after the last job, so that the supervisor need not be woken for each of several in a row.
   private static let measureTail = Duration.milliseconds(100)
-  /// The same where memory is not limited: whether a worker that has jobs and starts none has been stopped.
-  private static let stateInterval = Duration.milliseconds(200)
-  private static let stateTail = Duration.seconds(1)
   /// A worker of short jobs is measured no more often than this after them.
   private static let measurePause = Duration.milliseconds(1)
 
   // MARK: Memory
 
-  /// What a round of the supervisor found out about the workers from outside.
-  struct Watch {
+  /// What a round of the supervisor found out about memory.
+  struct Measurements {
     var last = MonotonicTime(nanoseconds: 0)
     /// When a worker last held a job.
     var lastBusy = MonotonicTime(nanoseconds: 0)
-    /// Those that hold more memory than they may, and how much that is.
+    /// Those that hold more than they may, and how much that is.
     var tooLarge: [(WorkerChannel, Int)] = []
-    /// Those that a signal has stopped while jobs wait in them.
-    var stopped: [WorkerChannel] = []
     /// When the next look is due.
     var next = MonotonicTime.distantFuture
   }
-  /// Looks at the workers that have jobs: at their memory, and whether somebody has stopped them.
+  /// Looks at the memory of the workers that run jobs, and kills those that hold too much.
   ///
   /// Only the supervisor, without the lock: each takes some microseconds.
-  func watch(_ watch: inout Watch) {
-    let (interval, tail) =
-      limits.memoryLimit == nil ? (Self.stateInterval, Self.stateTail) : (Self.measureInterval, Self.measureTail)
+  func measure(_ measurements: inout Measurements) {
+    guard let limit = limits.memoryLimit else { return }
     let now = MonotonicTime.now
-    let busy = core.withLock { core in core.live.filter { unsafe $0.held.load(ordering: .relaxed) > 0 || $0.taskPosition != nil } }
-    if !busy.isEmpty { watch.lastBusy = now }
-    if now < watch.lastBusy + tail {
-      if now >= watch.last + interval {
-        watch.last = now
-        if let limit = limits.memoryLimit {
-          for channel in busy {
-            if let held = ProcessMemory.resident(of: channel.process.pid), held > limit { watch.tooLarge.append((channel, held)) }
-          }
+    let busy = core.withLock { core in core.live.filter { $0.held.load(ordering: .relaxed) > 0 } }
+    if !busy.isEmpty { measurements.lastBusy = now }
+    if now < measurements.lastBusy + Self.measureTail {
+      if now >= measurements.last + Self.measureInterval {
+        measurements.last = now
+        for channel in busy {
+          if let held = ProcessMemory.resident(of: channel.process.pid), held > limit { measurements.tooLarge.append((channel, held)) }
         }
-        for channel in unstarted(busy, now) where ProcessState.isStopped(channel.process.pid) { watch.stopped.append(channel) }
       }
-      watch.next = watch.last + interval
+      measurements.next = measurements.last + Self.measureInterval
     } else {
-      watch.next = .distantFuture
+      measurements.next = .distantFuture
     }
-    core.withLock { $0.sleepsUnwatched = watch.next == .distantFuture }
-    killTooLarge(&watch)
-    killStopped(&watch)
-  }
-  /// Those that have had jobs for a while and started none.
-  private func unstarted(_ channels: [WorkerChannel], _ now: MonotonicTime) -> [WorkerChannel] {
-    core.withLock { _ in
-      channels.filter { channel in
-        guard unsafe channel.doom == nil, !channel.openPositions.contains(where: channel.isStarted) else {
-          unsafe channel.unstartedSince = nil
-          return false
-        }
-        let since = unsafe channel.unstartedSince ?? now
-        unsafe channel.unstartedSince = since
-        return now >= since + Self.stateInterval
-      }
-    }
-  }
-  /// Gives the jobs of stopped workers to others.
-  ///
-  /// One that runs a job keeps it: whoever stopped it may go on with it, and its time limit counts.
-  private func killStopped(_ watch: inout Watch) {
-    if watch.stopped.isEmpty { return }
-    var bells = Bells()
-    core.withLock { core in
-      for channel in watch.stopped where core.channels[channel.place] === channel {
-        guard unsafe channel.doom == nil && !channel.isGone else { continue }
-        takeBack(from: channel, isFinal: true, &core)
-        // What it claimed meanwhile proves that it goes on.
-        guard !channel.openPositions.contains(where: channel.isStarted) else { continue }
-        unsafe channel.doom = WorkerChannel.Doom(
-          code: .workerDied, message: "The worker had been stopped by a signal from outside.", position: nil, since: .now,
-          isKilled: true)
-        core.state.workerLeaves(channel.place)
-        channel.process.killGroup()
-      }
-      dispatch(&core, &bells)
-    }
-    watch.stopped = []
-    bells.supervisor = false
-    bells.ring(self)
+    core.withLock { $0.sleepsUnmeasured = measurements.next == .distantFuture }
+    killTooLarge(&measurements)
   }
   /// Kills those that hold too much, at once: what grows that fast would not heed a soft signal.
-  private func killTooLarge(_ watch: inout Watch) {
-    if watch.tooLarge.isEmpty { return }
+  private func killTooLarge(_ measurements: inout Measurements) {
+    if measurements.tooLarge.isEmpty { return }
     var bells = Bells()
     core.withLock { core in
-      for (channel, held) in watch.tooLarge where core.channels[channel.place] === channel {
+      for (channel, held) in measurements.tooLarge where core.channels[channel.place] === channel {
         guard let position = channel.openPositions.first(where: channel.isStarted) else { continue }
         let message = Self.tooLarge(held, limits.memoryLimit ?? 0)
         if recipe.width > 1 {
@@ -116,7 +68,7 @@ extension ProcessPool {
         }
       }
     }
-    watch.tooLarge = []
+    measurements.tooLarge = []
     bells.supervisor = false
     bells.ring(self)
   }
@@ -142,26 +94,6 @@ extension ProcessPool {
     guard core.channels[channel.place] === channel else { return }
     core.state.workerSpent(channel.place)
     takeBack(from: channel, sparingFirst: core.state.workers[channel.place].phase == .starting ? 0 : recipe.width, &core)
-  }
-  /// Whether the kernel has killed a process for want of memory since the last look.
-  ///
-  /// Only for a worker that died of SIGKILL which we did not send. Only the supervisor.
-  func memoryRanOut() -> DeathCertificate.Shortage? {
-    let now = ProcessMemory.KillCount.now()
-    let before = killCount.withLock { count in
-      defer { count = now }
-      return count
-    }
-    guard let before else { return nil }
-    if now.inGroup > before.inGroup { return .group }
-    return now.onMachine > before.onMachine ? .machine : nil
-  }
-  /// Notes how often that has happened before there were workers.
-  func noteKillCount() {
-    if killCount.withLock({ $0 == nil }) {
-      let now = ProcessMemory.KillCount.now()
-      killCount.withLock { $0 = now }
-    }
   }
 
   // MARK: Idling, and another number of workers

@@ -13,16 +13,17 @@ extension ProcessPool {
     var poller = Poller()
     var output = OutputForwarder(sink: recipe.printed, output: recipe.output)
     var lastTick = MonotonicTime.now
-    var watch = Watch()
+    var measurements = Measurements()
     while true {
       drainAll(batch)
       startRequestedWorkers()
-      self.watch(&watch)
+      measure(&measurements)
       let plan = look(&lastTick)
       for violator in plan.violators { kill(violator.0, because: violator.1) }
+      for suspect in plan.suspects where suspect.process.isSuspended { kill(suspect, because: Self.suspension) }
       for error in plan.failures { error() }
       if plan.isOver { break }
-      sleep(until: min(plan.wakeTime, watch.next), &poller, &output)
+      sleep(until: min(plan.wakeTime, measurements.next), &poller, &output)
     }
     output.router?.close()
     wakeUp.close()
@@ -63,7 +64,6 @@ extension ProcessPool {
         dispatch(&core, &bells)
       }
       bells.ring(self)
-      noteKillCount()
     }
   }
 
@@ -72,6 +72,8 @@ extension ProcessPool {
   private struct Plan {
     var wakeTime = MonotonicTime.distantFuture
     var violators: [(WorkerChannel, String)] = []
+    /// Workers that do not take the job that is theirs to run: perhaps they are suspended.
+    var suspects: [WorkerChannel] = []
     /// To be done without the lock: futures that end now.
     var failures: [() -> Void] = []
     var isOver = false
@@ -109,6 +111,7 @@ extension ProcessPool {
       dispatch(&core, &bells)
       plan.wakeTime = min(plan.wakeTime, retireRequested(now, &core, &bells))
       watchLimits(now, &core, &bells, &plan)
+      plan.wakeTime = min(plan.wakeTime, watchSilence(now, &core, &plan.violators, &plan.suspects))
       if core.state.mustGiveUp { giveUp(&core, &plan) }
       if core.state.isShutDown { finish(now, &core, &bells, &plan) }
       // Asked last: what was dispatched here may lie behind another job.
@@ -117,6 +120,7 @@ extension ProcessPool {
       if !core.startRequests.isEmpty || !core.violators.isEmpty { plan.wakeTime = now }
       if core.retiring.contains(where: { unsafe $0.doom == nil && $0.outboundPosition == nil }) { plan.wakeTime = now }
       core.sleepsUntil = plan.wakeTime
+      core.sleepsUnwatched = !core.state.workers.contains { $0.held > 0 }
       return plan
     }
     bells.supervisor = false  // that is this thread
@@ -229,6 +233,8 @@ extension ProcessPool {
       return
     }
     guard stop(channel, for: position, .timedOut, error.message, &core, &bells) else { return }
+    // One that does not heed the soft signal has to be killed, and nothing else may wake us for that.
+    plan.wakeTime = min(plan.wakeTime, .now + Self.grace)
     if extras.budget.timeouts > 0 { return }  // the burial lets it run again
     let future = unsafe channel.flight(position).job.future.takeUnretainedValue()
     plan.failures.append { future.fail(error) }
@@ -240,7 +246,7 @@ extension ProcessPool {
     core.state.gaveUp()
     let error = JobError(
       code: .workerNotStarted,
-      message: "No worker could be started, after \(PoolState.failedStartLimit) tries: \(core.startFailure)")
+      message: "No worker could be started, in \(PoolState.failedStartLimit) tries or more: \(core.startFailure)")
     plan.failures.append { for job in jobs { unsafe job.future.takeRetainedValue().fail(error) } }
   }
   /// Shut down: tells the workers to go once nothing is left to do, and kills those that run past the time that was given.
@@ -300,7 +306,8 @@ extension ProcessPool {
       guard core.channels[channel.place] === channel, unsafe channel.doom == nil || channel.doom?.position != nil else { return }
       unsafe channel.doom = WorkerChannel.Doom(
         code: .workerDied, message: "The worker was stopped because \(violation).", position: nil, since: .now, isKilled: true)
-      core.state.workerLeaves(channel.place)
+      // One that has not greeted counts as a start that failed, or another would be started for ever.
+      if core.state.workers[channel.place].phase != .starting { core.state.workerLeaves(channel.place) }
       channel.process.killGroup()
     }
   }
@@ -315,7 +322,7 @@ extension ProcessPool {
     poller.clear()
     poller.add(wakeUp.number)
     for channel in channels {
-      poller.add(channel.socket.number)
+      poller.add(channel.closedSince == nil ? channel.socket.number : -1)
       poller.add(channel.process.ended.number)
       poller.add(output.isBlocked || channel.hasClosedStandardError ? -1 : channel.standardError.number)
       poller.add(output.isBlocked || channel.hasClosedStandardOutput ? -1 : channel.standardOutput.number)
@@ -341,7 +348,7 @@ extension ProcessPool {
     output.flush()
     if poller.isReady(0) { wakeUp.drain() }
     for (index, channel) in channels.enumerated() {
-      if poller.isReady(1 + 4 * index) { channel.drainBells() }
+      if poller.isReady(1 + 4 * index) && !channel.drainBells() { channel.closedSince = .now }
       if poller.isReady(3 + 4 * index) { forward(channel, .standardError, &output) }
       if poller.isReady(4 + 4 * index) { forward(channel, .standardOutput, &output) }
       if poller.isReady(2 + 4 * index) { bury(channel, &output) }

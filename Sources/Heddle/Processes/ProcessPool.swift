@@ -69,8 +69,10 @@ package final class ProcessPool: FutureSource {
     var startFailure = ""
     /// Workers without a job that are to be told to go.
     var retiring: [WorkerChannel] = []
-    /// The supervisor does not look at workers' memory and state before it is woken: no job runs.
+    /// The supervisor does not look at the workers before it is woken, or before much later: none of them held a job.
     var sleepsUnwatched = false
+    /// Memory is limited, and the supervisor does not look at it before it is woken: no job runs.
+    var sleepsUnmeasured = false
     /// Workers that need to be looked at: they wrote nonsense.
     var violators: [(WorkerChannel, String)] = []
   }
@@ -80,10 +82,10 @@ package final class ProcessPool: FutureSource {
   /// What each worker runs before its first job and after its last.
   let initializer: WorkerTask?
   let finalizer: WorkerTask?
-  /// How often the kernel had killed for want of memory; nil: nobody has looked.
-  let killCount = Locked<ProcessMemory.KillCount?>(nil)
   let batches = BatchCache()
   let wakeUp: Doorbell
+  /// Whom the kernel killed; the supervisor's own.
+  let memoryWatch = MemoryWatch()
   /// Ends when the last worker has gone after shutdown.
   let finished = Future<Void>(in: nil)
   private let thread = Locked<OSThread?>(nil)

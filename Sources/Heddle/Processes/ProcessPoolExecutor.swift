@@ -72,12 +72,22 @@ public final class ProcessPoolExecutor: JobExecutor, BoundedExecutor, Sendable {
   /// A job that makes a pool for jobs like itself would fill the machine with processes.
   private static let depthLimit = 8
 
+  // Inlinable, so that the caller makes a `Future` of a type that it knows: the runtime is slow to find a generic class's metadata.
   /// Takes a job: encodes it now, on the calling thread, and sends it to a worker.
   ///
   /// Fails it with `queueFull` where ``ProcessPoolConfiguration/maxPending`` jobs wait.
-  public func submit<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
-    if let admission, !isForked, !admission.enter() { return .failed(JobError.queueFull(admission.limit)) }
-    return submitAdmitted(job, options: options)
+  @inlinable public func submit<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
+    let future = Future<J.Output>(forJobOf: source)
+    send(job, future, options)
+    return future
+  }
+  @usableFromInline var source: (any FutureSource)? { pool }
+  @usableFromInline func send<J: Job>(_ job: J, _ future: Future<J.Output>, _ options: JobOptions) {
+    if let admission, !isForked, !admission.enter() {
+      future.fail(JobError.queueFull(admission.limit))
+      return
+    }
+    sendAdmitted(job, future, options)
   }
   private var isForked: Bool { pool?.forks.hasForked ?? false }
   /// Takes a job as soon as there is room for it.
@@ -96,12 +106,20 @@ public final class ProcessPoolExecutor: JobExecutor, BoundedExecutor, Sendable {
   func admission(for job: any Job.Type) -> Admission? { admission }
   func runsOnThisThread(_ job: any Job.Type) -> Bool { false }
   func submitAdmitted<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
+    let future = Future<J.Output>(forJobOf: source)
+    sendAdmitted(job, future, options)
+    return future
+  }
+  private func sendAdmitted<J: Job>(_ job: J, _ future: Future<J.Output>, _ options: JobOptions) {
     guard let pool else {
       admission?.leave()
-      return .failed(failure!)
+      future.fail(failure!)
+      return
     }
-    if pool.forks.hasForked { return .failed(JobError.forked) }
-    let future = Future<J.Output>(in: pool)
+    if pool.forks.hasForked {
+      future.fail(JobError.forked)
+      return
+    }
     if let admission { admission.leave(after: future) }
     EncoderCache.withEncoder { encoder in
       do { try encoder.encode(job) } catch {
@@ -112,10 +130,9 @@ public final class ProcessPoolExecutor: JobExecutor, BoundedExecutor, Sendable {
         future, bytes: encoder.bytes, segments: encoder.hasSegments ? encoder.segments : [], type: ObjectIdentifier(J.self),
         options: options
       ) {
-        try SwiftReceiver<J>()
+        try SwiftReceiver(for: J.self)
       }
     }
-    return future
   }
 
   /// Changes how many workers there may be, at once and from anywhere.

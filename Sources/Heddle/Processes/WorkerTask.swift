@@ -63,7 +63,7 @@ extension WorkerTask {
     let payload = unsafe OwnedPayload(copying: encoder.bytes, segments: encoder.hasSegments ? encoder.segments : [])
     self.init(
       payload: payload, output: J.Output.self, type: ObjectIdentifier(J.self), name: "\(name) \(J.self)", timeout: timeout,
-      receiver: { try SwiftReceiver<J>() })
+      receiver: { try SwiftReceiver(for: J.self) })
   }
   /// Itself, if its arguments fit one frame.
   func small() throws -> WorkerTask {

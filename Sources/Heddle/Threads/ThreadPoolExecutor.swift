@@ -39,14 +39,27 @@ public final class ThreadPoolExecutor: JobExecutor, BoundedExecutor, TaskExecuto
 
   // MARK: Jobs
 
+  // Inlinable, so that the caller makes a `Future` of a type that it knows: the runtime is slow to find a generic class's metadata.
   /// Takes a job.
   ///
   /// The job itself runs, not a copy: nothing is encoded.
   ///
   /// A retry after an error waits on the job's thread. Fails with `queueFull` where ``ThreadPoolConfiguration/maxPending`` jobs wait.
-  public func submit<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
+  @inlinable public func submit<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
+    guard options.areStandard else { return enter(options) { try await job.run() } }
+    let future = Future<J.Output>(forAsyncWorkOf: source) { try await job.run() }
+    enter(future)
+    return future
+  }
+  @usableFromInline var source: any FutureSource { engine }
+  @usableFromInline func enter(_ future: AnyFuture) {
+    if let admission, !engine.forks.hasForked, !admission.enter() { future.fail(JobError.queueFull(admission.limit)) } else { push(future) }
+  }
+  @usableFromInline func enter<R: Sendable>(_ options: JobOptions, _ work: @escaping @Sendable () async throws -> R) -> Future<R> {
     if let admission, !engine.forks.hasForked, !admission.enter() { return .failed(JobError.queueFull(admission.limit)) }
-    return submitAdmitted(job, options: options)
+    let future = engine.future(options, work)
+    push(future, priority: options.priority)
+    return future
   }
   /// Takes a job as soon as there is room for it.
   public func submitWaiting<J: Job>(_ job: J, options: JobOptions) async -> Future<J.Output> {
@@ -64,9 +77,10 @@ public final class ThreadPoolExecutor: JobExecutor, BoundedExecutor, TaskExecuto
   func submitAdmitted<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
     let future =
       options.areStandard
-      ? Future<J.Output>(in: engine, asyncWork: { try await job.run() })
+      ? Future<J.Output>(forAsyncWorkOf: engine) { try await job.run() }
       : engine.future(options) { try await job.run() }
-    return push(future, priority: options.priority)
+    push(future, priority: options.priority)
+    return future
   }
 
   // MARK: Closures
@@ -74,27 +88,33 @@ public final class ThreadPoolExecutor: JobExecutor, BoundedExecutor, TaskExecuto
   /// Takes a closure that may block.
   ///
   /// - Parameter work: runs once, on a thread of the pool.
-  public func submit<R: Sendable>(_ work: @escaping @Sendable () throws -> R) -> Future<R> {
-    if let admission, !engine.forks.hasForked, !admission.enter() { return .failed(JobError.queueFull(admission.limit)) }
-    return push(Future<R>(in: engine, work: work))
+  @inlinable public func submit<R: Sendable>(_ work: @escaping @Sendable () throws -> R) -> Future<R> {
+    let future = Future<R>(forWorkOf: source, work)
+    enter(future)
+    return future
   }
   /// Takes a closure that awaits.
   ///
   /// - Parameter work: runs once, on a thread of the pool, and keeps it until it returns.
-  @_disfavoredOverload public func submit<R: Sendable>(_ work: @escaping @Sendable () async throws -> R) -> Future<R> {
-    if let admission, !engine.forks.hasForked, !admission.enter() { return .failed(JobError.queueFull(admission.limit)) }
-    return push(Future<R>(in: engine, asyncWork: work))
+  @_disfavoredOverload @inlinable public func submit<R: Sendable>(_ work: @escaping @Sendable () async throws -> R) -> Future<R> {
+    let future = Future<R>(forAsyncWorkOf: source, work)
+    enter(future)
+    return future
   }
   /// Takes a closure that may block, as soon as there is room for it.
   public func submitWaiting<R: Sendable>(_ work: @escaping @Sendable () throws -> R) async -> Future<R> {
     if await !hasEntered() { return .cancelledBeforeRoom() }
-    return push(Future<R>(in: engine, work: work))
+    let future = Future<R>(forWorkOf: engine, work)
+    push(future)
+    return future
   }
   /// Takes a closure that awaits, as soon as there is room for it.
   @_disfavoredOverload
   public func submitWaiting<R: Sendable>(_ work: @escaping @Sendable () async throws -> R) async -> Future<R> {
     if await !hasEntered() { return .cancelledBeforeRoom() }
-    return push(Future<R>(in: engine, asyncWork: work))
+    let future = Future<R>(forAsyncWorkOf: engine, work)
+    push(future)
+    return future
   }
   /// Takes a closure that may block, as soon as there is room for it.
   ///
@@ -102,13 +122,14 @@ public final class ThreadPoolExecutor: JobExecutor, BoundedExecutor, TaskExecuto
   @available(*, noasync, message: "It blocks the thread. Await 'submitWaiting' instead.")
   public func submitBlocking<R: Sendable>(_ work: @escaping @Sendable () throws -> R) -> Future<R> {
     enterBlocking()
-    return push(Future<R>(in: engine, work: work))
+    let future = Future<R>(forWorkOf: engine, work)
+    push(future)
+    return future
   }
 
-  @inline(__always) private func push<R: Sendable>(_ future: Future<R>, priority: JobPriority = .medium) -> Future<R> {
+  private func push(_ future: AnyFuture, priority: JobPriority = .medium) {
     if let admission, !engine.forks.hasForked { admission.leave(after: future) }
     engine.push(future, priority: priority)
-    return future
   }
 
   // MARK: Room

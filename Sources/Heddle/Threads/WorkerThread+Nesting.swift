@@ -1,7 +1,7 @@
 import HeddleSystem
 
 /// Whether one may wait for a future.
-package enum WaitPermit {
+@usableFromInline package enum WaitPermit {
   case granted
   /// `endWait` is to be called.
   case noted

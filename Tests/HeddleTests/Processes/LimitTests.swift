@@ -166,7 +166,7 @@ extension Core {
       try await with(1, ProcessPoolConfiguration()) { pool in
         let told = try await pool.submit(RunsOutOfMemory(group: group.folder)).value
         #expect(told.code == .memoryLimitExceeded && told.exit == "SIGKILL", "\(told)")
-        #expect(told.message.contains("control group"), "\(told)")
+        #expect(told.message.contains("memory ran out"), "\(told)")
       }
       try await eventually("the end of the group") { group.remove() }
     }
