@@ -52,7 +52,7 @@ let package = Package(
       name: "HeddleCommand",
       dependencies: ["Heddle", "HeddlePython", "HeddleSystem", .product(name: "ArgumentParser", package: "swift-argument-parser")],
       swiftSettings: strict),
-    .testTarget(name: "HeddleWireTests", dependencies: ["HeddleWire"], swiftSettings: tests),
+    .testTarget(name: "HeddleWireTests", dependencies: ["HeddleWire"], exclude: ["Corpus"], swiftSettings: tests),
     .testTarget(name: "HeddleTests", dependencies: ["Heddle", "HeddleSystem", "HeddleWire"], swiftSettings: tests),
     .testTarget(
       name: "HeddlePythonTests", dependencies: ["HeddlePython", "Heddle", "HeddleSystem"], exclude: ["bridge_tests.py"],

@@ -151,7 +151,7 @@ extension Result<Void, any Error> {
         #expect(error.message.contains(name), "\(error)", sourceLocation: sourceLocation)
       case .trap:
         #expect(error.message.contains("Index out of range"), "\(error)", sourceLocation: sourceLocation)
-        #expect(error.crashSite?.file?.hasSuffix("Faults/Fault.swift") == true, "\(error)", sourceLocation: sourceLocation)
+        #expect(error.crashSite?.file?.hasSuffix("Faults/Fault.swift") == true, "\(error.crashSite as Any)", sourceLocation: sourceLocation)
       default: break
       }
     default: Issue.record("\(self) instead of \(outcome)", sourceLocation: sourceLocation)
