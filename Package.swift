@@ -27,7 +27,10 @@ let package = Package(
     .executable(name: "heddle", targets: ["HeddleCommand"]),
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    // Runs plain commands. Without its trait for Foundation, which would double the tool's start.
+    .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
+    .package(url: "https://github.com/apple/swift-system", from: "1.5.0"),
   ],
   targets: [
     // Layer 0: the one importer of libc headers.
@@ -46,11 +49,17 @@ let package = Package(
     .target(
       name: "HeddlePython", dependencies: ["Heddle", "HeddleSystem", "HeddleWire"],
       exclude: ["Bridge/README.md"],
-      resources: [.embedInCode("Bridge/bridge.py")], swiftSettings: strict),
+      resources: [
+        "start_once", "start_worker", "bridge", "transport", "targets", "values", "worker", "loop", "interpreters", "entry",
+      ].map { .embedInCode("Bridge/\($0).py") },
+      swiftSettings: strict),
     // Layer 4: the command-line tool.
     .executableTarget(
       name: "HeddleCommand",
-      dependencies: ["Heddle", "HeddlePython", "HeddleSystem", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      dependencies: [
+        "Heddle", "HeddlePython", "HeddleSystem", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Subprocess", package: "swift-subprocess"), .product(name: "SystemPackage", package: "swift-system"),
+      ],
       swiftSettings: strict),
     .testTarget(name: "HeddleWireTests", dependencies: ["HeddleWire"], exclude: ["Corpus"], swiftSettings: tests),
     .testTarget(name: "HeddleTests", dependencies: ["Heddle", "HeddleSystem", "HeddleWire"], swiftSettings: tests),

@@ -55,6 +55,9 @@ void heddle_tune_worker_malloc(void);
 
 /// One pointer a thread, NULL at first.
 void **heddle_thread_slot(void);
+/// What the calling thread works for, as its owner has noted it; NULL at first.
+const void *heddle_thread_owner(void);
+void heddle_set_thread_owner(const void *owner);
 /// Has `release` called with what this thread's slot holds when the thread ends. Cheap after the first call of a thread.
 void heddle_release_thread_slot_at_exit(void (*release)(void *));
 

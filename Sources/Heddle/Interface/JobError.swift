@@ -20,6 +20,8 @@ public struct JobError: Error, Sendable, CustomStringConvertible {
     case queueFull
     /// No worker could be started. It did not run.
     case workerNotStarted
+    /// Not of a job, but of a wait inside a job that could never end: see the message. What is waited for goes on.
+    case wouldNeverEnd
   }
 
   /// The cause.

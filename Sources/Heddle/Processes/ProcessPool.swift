@@ -235,7 +235,10 @@ package final class ProcessPool: FutureSource {
       thread = nil
     }
   }
-  private func close(_ mode: ShutdownMode) {
+  /// Takes no more from here on.
+  ///
+  /// May be called again: the stricter mode holds.
+  func close(_ mode: ShutdownMode) {
     let dropped = core.withLock { core -> [QueuedJob] in
       core.state.shutDown()
       guard mode != .finishAll else { return [] }

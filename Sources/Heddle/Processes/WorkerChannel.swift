@@ -117,7 +117,7 @@ final class WorkerChannel: @unchecked Sendable {
       descriptors: [
         -1, recipe.standardOutput == .standardError ? errors.second.number : 1, errors.second.number, sockets.second.number,
         shared.file.number, recipe.hasLifelinePipe ? lifeline.first.number : -1,
-      ])
+      ] + (recipe.program.map { [$0.memory.file.number] } ?? []))
     self.lifeline = lifeline.second
     socket = sockets.first
     standardError = errors.first
@@ -213,6 +213,14 @@ final class WorkerChannel: @unchecked Sendable {
   /// A job has ended, or was taken back.
   func conclude(_ position: UInt64, _ stage: Flight.Stage) {
     if unsafe detached.isEmpty || detached.removeValue(forKey: position) == nil { unsafe flights[position].stage = stage }
+  }
+  /// Ends the flight of a job like most, with standard options and in its place in the window; nil: it is another, and nothing was done.
+  ///
+  /// The same as `openPosition`, `flight` and `conclude`, without a copy of the flight.
+  @inline(__always)
+  func concludeStandard(low: UInt32) -> (future: Unmanaged<AnyFuture>, type: UInt32)? {
+    guard unsafe detached.isEmpty, let position = unsafe flights.position(low: low) else { return nil }
+    return unsafe flights.concludeStandard(position)
   }
   /// The jobs that it was sent and that have not ended.
   var openPositions: [UInt64] {

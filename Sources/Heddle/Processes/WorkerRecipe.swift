@@ -33,10 +33,26 @@ package struct WorkerRecipe: Sendable {
   package static let socketNumber: Int32 = 3
   package static let memoryNumber: Int32 = 4
   package static let lifelineNumber: Int32 = 5
+  /// What the worker is to run, where the recipe has a `program`.
+  package static let programNumber: Int32 = 6
+  /// A file without a name that every worker may read: what it is to run.
+  package var program: PrivateFile?
 
   package init(path: String, arguments: [String], environment: [String]) {
     self.path = path
     self.arguments = arguments
     self.environment = environment
+  }
+}
+
+/// A file without a name that holds some bytes, for as long as somebody holds this.
+package final class PrivateFile: Sendable {
+  let memory: SharedMemory
+
+  /// A file with those bytes.
+  package init(_ bytes: [UInt8]) throws {
+    memory = try SharedMemory(byteCount: bytes.count)
+    let mapping = try memory.map(offset: 0, byteCount: bytes.count, writable: true)
+    unsafe UnsafeMutableRawBufferPointer(start: mapping.address, count: bytes.count).copyBytes(from: bytes)
   }
 }

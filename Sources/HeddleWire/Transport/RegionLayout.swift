@@ -2,7 +2,7 @@ public import Synchronization
 
 /// Where what lies in the memory that parent and worker share.
 ///
-/// `Bridge/bridge.py` knows the same numbers.
+/// `HeddlePython/Bridge/transport.py` knows the same numbers.
 ///
 /// Four parts in a row: the parent's words, the request ring, the worker's words, the response ring. The first two are written
 /// by the parent and mapped read-only in the worker, so a worker that runs wild cannot spoil a job that another may have to run.
@@ -65,6 +65,10 @@ public enum RegionLayout {
   ///
   /// See `DeathNote`.
   public static let deathNote = 32768
+  /// Parent: `creditCapacity` words: how many results of a stream a worker may send, see `Credit`.
+  @inlinable public static var credits: Int { 8192 }
+  /// How many streams may be open at once in one pool.
+  @inlinable public static var creditCapacity: Int { 4096 }
 }
 
 /// One side's view of the shared memory: its own words and ring, and the other's.
