@@ -184,7 +184,7 @@ struct PythonFaultTable: Sendable {
     try folder.write("python-\(fault.name)", "#!/bin/sh\n\(fault.script!)\n")
     chmod(path, 0o755)
     var settings = PythonSettings()
-    settings.interpreter = PythonInterpreter(executable: path, version: [3, 11, 0])
+    settings.interpreter = PythonInterpreter(executable: path, version: [3, 11, 0], hasGIL: true)
     let python = PythonExecutor(maxWorkers: 1, mode: .processes, settings: settings)
     let result = await python.submit(PythonCall<Int>(target("double"), 1)).result
     guard case .failure(let error as JobError) = result else {
