@@ -102,11 +102,29 @@ const char *heddle_executable_path(void);
 /// The path of the shared library that holds this code where the program is not ours (its entry never ran), or NULL.
 const char *heddle_library_to_preload(void);
 
+/// How often this process, or one that it was forked from, has been the child of a fork(2) since `heddle_watch_forks`.
+extern uint32_t heddle_fork_counter;
+static inline uint32_t heddle_fork_count(void) { return __atomic_load_n(&heddle_fork_counter, __ATOMIC_RELAXED); }
+/// Lets forks be counted; may be called again. posix_spawn(3) is no fork.
+void heddle_watch_forks(void);
+/// A descriptor whose end tells a worker that its parent is gone: a forked child must not hold it, and gets /dev/null in its place.
+void heddle_add_lifeline(int fd);
+void heddle_remove_lifeline(int fd);
+
 // MARK: The worker's side
+
+/// How many workers this process is inside of: 0 in a program, 1 in its workers, 2 in theirs.
+int heddle_worker_depth(void);
 
 /// exit(3), with `atexit` handlers and flushed output; and _exit(2), without.
 void heddle_exit(int code) __attribute__((noreturn));
 void heddle_exit_at_once(int code) __attribute__((noreturn));
+/// Lets lines that are printed go out at their end, and reads the secret with which marks begin from the environment, if there is one.
+void heddle_prepare_output(void);
+/// Whether there is such a secret.
+bool heddle_marks_output(void);
+/// Writes a mark to standard output and standard error: job `position` begins (0) or ends (1) here. Blocks while they are full.
+void heddle_mark_output(uint64_t position, uint8_t end);
 /// Whether this process was started as a worker.
 bool heddle_is_worker(void);
 /// A thread that ends this process and its group when the other side of `fd` is gone, whatever the process does.

@@ -117,7 +117,7 @@ package final class Admission: Sendable {
   nonisolated(nonsending) func entered() async -> Bool {
     let latch = Future<Void>(in: nil)
     guard let ticket = request({ latch.succeed(()) }) else { return true }
-    await withTaskCancellationHandler {
+    _ = await withTaskCancellationHandler {
       await latch.park()
     } onCancel: {
       if withdraw(ticket) { latch.fail(with: CancellationError()) }

@@ -32,10 +32,7 @@ extension ProcessPool {
       if core.withLock({ _ in unsafe channel.landedBatches == read }) { break }
       heddle_yield()
     }
-    while case .bytes(let bytes) = channel.standardError.readAvailable(limit: 1 << 14) {
-      channel.standardErrorTail.append(bytes)
-      output.forward(bytes)
-    }
+    forwardRest(channel, &output)
     let isOutOfMemory = end.exit == .signal(9) && core.withLock { _ in unsafe channel.doom == nil } && memoryWatch.hasKilled()
     var certificate = DeathCertificate(
       end: end, pid: channel.process.pid, note: DeathNote(channel.memory), isOutOfMemory: isOutOfMemory,
@@ -49,7 +46,15 @@ extension ProcessPool {
       var failures: [(Unmanaged<AnyFuture>, JobError)] = unsafe []
       var back: [QueuedJob] = []
       var started = 0
+      var initializerDeath: JobError?
       certificate.doom = unsafe channel.doom
+      if let position = unsafe channel.taskPosition {
+        let hasStarted = channel.isStarted(position)
+        let ran = runTime(of: position, channel.flight(position).job, in: channel)
+        let error = certificate.error(attempt: 1, ran: ran)
+        unsafe failures.append((.passRetained(endTask(position, of: channel)), error))
+        if hasStarted && core.state.workers[channel.place].phase == .starting { initializerDeath = error }
+      }
       for position in channel.openPositions {
         // The claims of a worker that wrote nonsense say nothing: the first job is what it ran, or that job would come back for ever.
         let isSuspect = channel.isBroken.load(ordering: .relaxed) && started < recipe.width
@@ -76,7 +81,9 @@ extension ProcessPool {
           unsafe failures.append((job.future, error))
         }
       }
-      if core.state.workers[channel.place].phase == .starting { core.startFailure = certificate.startFailure }
+      if core.state.workers[channel.place].phase == .starting {
+        core.startFailure = initializerDeath.map { "\(initializer!.options.label!) ended its worker: \($0)" } ?? certificate.startFailure
+      }
       core.processorTime += end.processorTime
       let wasKilled = unsafe end.exit == .signal(9) && channel.doom == nil && !isOutOfMemory
       core.state.workerExited(at: channel.place, failed: started, back: back.count, wasKilled: wasKilled)

@@ -15,11 +15,15 @@ extension ProcessPool {
       return false
     }
     channel.ringIfRoomIsWanted()
+    let isSpent = unsafe limits.keptMemory != nil && !batch.results.isEmpty && hasGrown(channel)
     // 2. Whose they are, and what the worker gets next, under the core lock.
     var bells = Bells()
     core.withLock { core in
       unsafe channel.landedBatches += 1
-      if unsafe batch.hasGreeting { core.state.workerGreeted(at: channel.place) }
+      if unsafe batch.hasGreeting {
+        unsafe channel.hasGreeted = true
+        core.state.workerGreeted(at: channel.place)
+      }
       // The batch keeps its own reference to the list: one for each result would move between the processors with each.
       if unsafe batch.receivers.count != core.receivers.count { unsafe batch.receivers = core.receivers }
       var ended = 0
@@ -38,6 +42,7 @@ extension ProcessPool {
       if let violation = unsafe batch.violation {
         report(violation, by: channel, &core, &bells)
       }
+      if isSpent { replace(channel, &core) }
       dispatch(&core, &bells)
     }
     bells.ring(self)
@@ -66,6 +71,10 @@ extension ProcessPool {
     guard let position = channel.openPosition(low: header.position) else {
       unsafe batch.violation = unsafe batch.violation ?? "it answered a job that it does not have"
       return nil
+    }
+    if unsafe position == channel.taskPosition {
+      let type = channel.flight(position).job.type
+      return ResultBatch.Arrival(future: endTask(position, of: channel), type: Int(type), result: result, attempt: 1)
     }
     let flight = channel.flight(position)
     let job = flight.job
@@ -98,6 +107,7 @@ extension ProcessPool {
   ///
   /// Returns after some microseconds at most.
   package func help(_ future: AnyFuture) {
+    if forks.hasForked { return }
     // Borrowed: a reference taken and given back at each look would cost more than the look. `channels` keeps them alive.
     let (channels, borrowed) = unsafe core.withLock { unsafe ($0.live, $0.borrowed) }
     if channels.isEmpty { return }

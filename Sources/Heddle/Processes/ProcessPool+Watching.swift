@@ -18,7 +18,7 @@ extension ProcessPool {
   ) -> MonotonicTime {
     var next = MonotonicTime.distantFuture
     for channel in core.live where unsafe channel.doom == nil && !channel.isGone {
-      if core.state.workers[channel.place].phase == .starting {
+      if core.state.workers[channel.place].phase == .starting, unsafe !channel.hasGreeted {
         let end = channel.startTime + recipe.startLimit
         if now >= end {
           // It stays one that is starting, so that it counts as a failed start.

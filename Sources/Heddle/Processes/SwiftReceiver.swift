@@ -6,6 +6,7 @@ import HeddleWire
 final class SwiftReceiver<Output: Codable & Sendable>: ResultReceiver {
   let definition: [UInt8]
   private let job: any Job.Type
+  var jobName: String { "\(job)" }
 
   /// - Throws: `JobError` with code `notEncodable` where a worker could not find the type.
   init(for job: any Job<Output>.Type) throws {

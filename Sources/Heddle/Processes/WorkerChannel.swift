@@ -20,6 +20,8 @@ final class WorkerChannel: @unchecked Sendable {
   private let lifeline: Descriptor
   /// The worker's standard error.
   let standardError: Descriptor
+  /// Its standard output, where that is for the pool; otherwise -1.
+  let standardOutput: Descriptor
   let memory: ChannelMemory
   private let mappings: Mappings
   let response: Locked<ResponseReader>
@@ -47,10 +49,26 @@ final class WorkerChannel: @unchecked Sendable {
   @exclusivity(unchecked) var toldJobs: UInt64 = 0
   /// Batches of results that were read and dealt with.
   @exclusivity(unchecked) var landedBatches = 0
+  /// The position of the initializer or the finalizer, while the worker has it.
+  @exclusivity(unchecked) var taskPosition: UInt64?
+  /// The next report of its cost holds the time of its initializer.
+  @exclusivity(unchecked) var forgetsCost = false
+  /// What the jobs that it has are called, for a handler of what they print.
+  @exclusivity(unchecked) var jobNames: [UInt64: OutputRouter.JobName] = [:]
+  /// Since when the supervisor has seen it without a job, and how many it had ended then.
+  @exclusivity(unchecked) var idleSince: MonotonicTime?
+  @exclusivity(unchecked) var endedWhenIdle = 0
+  /// It runs and listens; it may still be at its initializer.
+  @exclusivity(unchecked) var hasGreeted = false
   /// A time limit may have to be watched.
   @exclusivity(unchecked) var timedFlights = 0
   /// How many jobs it holds, for those who look without the lock.
   let held = Atomic<Int>(0)
+
+  /// When its memory was last looked at after a job.
+  ///
+  /// Unit: nanoseconds.
+  let lastMeasured = Atomic<UInt64>(0)
 
   /// A large job that is being written.
   ///
@@ -67,6 +85,9 @@ final class WorkerChannel: @unchecked Sendable {
   var standardErrorTail = OutputTail()
   /// The worker has closed its standard error: it would poll readable for ever.
   var hasClosedStandardError = false
+  var hasClosedStandardOutput = false
+  /// What it printed, for a handler.
+  var desk: OutputRouter.Desk
   /// Since when its end of the socket is closed; the process should be gone soon after.
   var closedSince: MonotonicTime?
   /// When it was started.
@@ -82,6 +103,10 @@ final class WorkerChannel: @unchecked Sendable {
     /// When the soft signal was sent; SIGKILL follows.
     var since: MonotonicTime
     var isKilled = false
+    /// What it was seen to hold, where it is stopped for that.
+    ///
+    /// Unit: bytes.
+    var memory: Int?
   }
   private struct Mappings: ~Copyable {
     let shared: SharedMemory
@@ -112,17 +137,29 @@ final class WorkerChannel: @unchecked Sendable {
     let sockets = try Descriptor.socketPair()
     let errors = try Descriptor.pipe()
     let lifeline = try Descriptor.pipe()
+    desk = OutputRouter.Desk(secret: recipe.outputSecret)
+    let outputs = recipe.standardOutput == .taken ? try Descriptor.pipe() : Descriptor.noPipe()
+    let outputNumber: Int32 =
+      switch recipe.standardOutput {
+      case .inherited: 1
+      case .standardError: errors.second.number
+      case .taken: outputs.second.number
+      case .discarded: -1
+      }
     process = try ChildProcess(
       path: recipe.path, arguments: recipe.arguments, environment: recipe.environment,
       descriptors: [
-        -1, recipe.standardOutput == .standardError ? errors.second.number : 1, errors.second.number, sockets.second.number,
+        -1, outputNumber, errors.second.number, sockets.second.number,
         shared.file.number, recipe.hasLifelinePipe ? lifeline.first.number : -1,
       ] + (recipe.program.map { [$0.memory.file.number] } ?? []))
     self.lifeline = lifeline.second
     socket = sockets.first
     standardError = errors.first
+    standardOutput = outputs.first
     mappings = Mappings(shared: shared, parentWords: parentWords, workerWords: workerWords, requests: requests, responses: responses)
+    for number in [socket.number, self.lifeline.number] { heddle_add_lifeline(number) }
   }
+  deinit { for number in [socket.number, lifeline.number] { heddle_remove_lifeline(number) } }
 
   // MARK: The response ring, without a lock
 
@@ -248,6 +285,10 @@ final class WorkerChannel: @unchecked Sendable {
     defer {
       unsafe toldJobs = jobs
       unsafe toldTime = time
+    }
+    if unsafe forgetsCost {
+      unsafe forgetsCost = false
+      return nil
     }
     // Anything may stand there: a negative difference is a large one, and is cut.
     return unsafe (min(Double(time &- toldTime), 1e12), max(1, Double(jobs &- toldJobs)))

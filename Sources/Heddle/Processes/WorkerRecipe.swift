@@ -16,10 +16,20 @@ package struct WorkerRecipe: Sendable {
     case inherited
     /// To this process's standard error, so that standard output is free for results.
     case standardError
+    /// To the pool, for a handler.
+    case taken
+    /// Nowhere.
+    case discarded
   }
 
   /// What takes the workers' standard error, on the pool's own thread; nil: this process's standard error.
   package var printed: (@Sendable ([UInt8]) -> Void)?
+  /// Where what workers print goes, where `printed` does not say it.
+  ///
+  /// A handler's lines are told apart by marks that the worker sets: only Swift workers do.
+  var output = WorkerOutput.passedThrough
+  /// What those marks begin with; empty: the worker sets none.
+  var outputSecret: [UInt8] = []
   /// Whether a worker finds the reading end of a pipe that nobody writes: its kernel tells it of our end where no thread of its can.
   package var hasLifelinePipe = false
   /// Whether a worker says of every job when it starts, and not only of those that have a time limit.

@@ -39,12 +39,12 @@ public final class ThreadPoolExecutor: JobExecutor, BoundedExecutor, TaskExecuto
 
   // MARK: Jobs
 
+  // Inlinable, so that the caller makes a `Future` of a type that it knows: the runtime is slow to find a generic class's metadata.
   /// Takes a job.
   ///
   /// The job itself runs, not a copy: nothing is encoded.
   ///
   /// A retry after an error waits on the job's thread. Fails with `queueFull` where ``ThreadPoolConfiguration/maxPending`` jobs wait.
-  // Inlinable, so that the caller makes a `Future` of a type that it knows: the runtime is slow to find a generic class's metadata.
   @inlinable public func submit<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
     guard options.areStandard else { return enter(options) { try await job.run() } }
     let future = Future<J.Output>(forAsyncWorkOf: source) { try await job.run() }
@@ -53,10 +53,10 @@ public final class ThreadPoolExecutor: JobExecutor, BoundedExecutor, TaskExecuto
   }
   @usableFromInline var source: any FutureSource { engine }
   @usableFromInline func enter(_ future: AnyFuture) {
-    if let admission, !admission.enter() { future.fail(JobError.queueFull(admission.limit)) } else { push(future) }
+    if let admission, !engine.forks.hasForked, !admission.enter() { future.fail(JobError.queueFull(admission.limit)) } else { push(future) }
   }
   @usableFromInline func enter<R: Sendable>(_ options: JobOptions, _ work: @escaping @Sendable () async throws -> R) -> Future<R> {
-    if let admission, !admission.enter() { return .failed(JobError.queueFull(admission.limit)) }
+    if let admission, !engine.forks.hasForked, !admission.enter() { return .failed(JobError.queueFull(admission.limit)) }
     let future = engine.future(options, work)
     push(future, priority: options.priority)
     return future
@@ -128,7 +128,7 @@ public final class ThreadPoolExecutor: JobExecutor, BoundedExecutor, TaskExecuto
   }
 
   private func push(_ future: AnyFuture, priority: JobPriority = .medium) {
-    if let admission { admission.leave(after: future) }
+    if let admission, !engine.forks.hasForked { admission.leave(after: future) }
     engine.push(future, priority: priority)
   }
 
@@ -138,7 +138,7 @@ public final class ThreadPoolExecutor: JobExecutor, BoundedExecutor, TaskExecuto
   func runsOnThisThread(_ job: any Job.Type) -> Bool { engine.isInsideJob }
   /// Waits for a place, except on a thread of this pool: the place that a job waited for might be its own.
   private nonisolated(nonsending) func hasEntered() async -> Bool {
-    guard let admission else { return true }
+    guard let admission, !engine.forks.hasForked else { return true }
     if engine.isInsideJob {
       if !admission.enter() { admission.enterAnyway() }
       return true
@@ -146,7 +146,7 @@ public final class ThreadPoolExecutor: JobExecutor, BoundedExecutor, TaskExecuto
     return await admission.entered()
   }
   private func enterBlocking() {
-    guard let admission else { return }
+    guard let admission, !engine.forks.hasForked else { return }
     if engine.currentThread == nil { return admission.enterBlocking() }
     if !admission.enter() { admission.enterAnyway() }
   }
@@ -156,6 +156,7 @@ public final class ThreadPoolExecutor: JobExecutor, BoundedExecutor, TaskExecuto
   /// With `.kill` a job that does not return keeps its thread, which is then left to itself. Called by a job of this very pool it
   /// returns at once, since it cannot wait for that job: the pool ends when its last job has.
   public func shutdown(_ mode: ShutdownMode) async {
+    if engine.forks.hasForked { return }
     engine.close(mode)
     admission?.close()
     await engine.shutdown(mode)

@@ -14,6 +14,8 @@ final class WorkerLoop: @unchecked Sendable {
   @exclusivity(unchecked) private var requests: RingReader
   @exclusivity(unchecked) private var responses: ResponseWriter
   @exclusivity(unchecked) private var runners: [JobRunner] = []
+  /// Whether what jobs print is told apart by marks.
+  private let marksOutput = heddle_marks_output()
   private let encoder = MessageEncoder()
   private let decoder = MessageDecoder()
 
@@ -95,7 +97,10 @@ final class WorkerLoop: @unchecked Sendable {
   private func begin(_ header: FrameHeader, _ payload: UnsafeRawBufferPointer) -> Bool {
     let position = fullPosition(header.position)
     if header.flags & RequestKind.timed != 0 { memory.tellStart(position, nanoseconds: heddle_monotonic_nanoseconds()) }
-    if Claims.claim(position, in: memory) { return true }
+    if Claims.claim(position, in: memory) {
+      if marksOutput { heddle_mark_output(position, 0) }
+      return true
+    }
     pass(Frame.byteCount(payload: payload.count))
     return false
   }
@@ -112,6 +117,11 @@ final class WorkerLoop: @unchecked Sendable {
     unsafe burst += 1
     let segments = encoder.hasSegments ? encoder.segments : []
     unsafe responses.writeResult(position: UInt64(low), kind: kind, main: encoder.bytes, segments: segments)
+    // After the result: if nobody reads what is printed, that must not hold it up.
+    if marksOutput {
+      unsafe responses.ringIfParked()
+      heddle_mark_output(unsafe lastPosition, 1)
+    }
     if unsafe encoder.hasSegments || encoder.bytes.count > Frame.payloadLimit { encoder.reset() }
     if unsafe burst & 15 == 1 || expectsLongJobs { reportIfDue() }
   }

@@ -10,6 +10,7 @@ import HeddleWire
 @c(heddle_worker_main)
 public func heddleWorkerMain() -> Int32 {
   heddle_tune_worker_malloc()
+  heddle_prepare_output()
   guard let memory = WorkerMemory() else { return 125 }
   memory.leaveDeathNotes()
   heddle_use_alternate_stack()

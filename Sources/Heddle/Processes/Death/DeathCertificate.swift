@@ -42,8 +42,8 @@ struct DeathCertificate {
   func error(attempt: Int, ran: Duration?) -> JobError {
     JobError(
       code: doom?.code ?? (isOutOfMemory ? .memoryLimitExceeded : .workerDied), message: doom?.message ?? message, exit: exit,
-      attempt: attempt, workerPID: pid, ran: ran, peakMemory: end.peakMemory, crashSite: doom == nil ? crashSite : nil,
-      standardErrorTail: standardErrorTail)
+      attempt: attempt, workerPID: pid, ran: ran, peakMemory: end.peakMemory.map { max($0, doom?.memory ?? 0) },
+      crashSite: doom == nil ? crashSite : nil, standardErrorTail: standardErrorTail)
   }
   private var message: String {
     switch exit {
