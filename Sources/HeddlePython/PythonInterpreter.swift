@@ -175,6 +175,6 @@ enum Bridge {
   /// The script is an argument itself: no file of ours has to be found at run time, and tracebacks name it `<heddle>`.
   static func arguments(_ arguments: [String]) -> [String] {
     let script = String(decoding: PackageResources.bridge_py, as: UTF8.self)
-    return ["-c", "import sys; exec(compile(sys.argv.pop(1), '<heddle>', 'exec'))", script] + arguments
+    return ["-c", loader, script, cachePath(of: script)] + arguments
   }
 }

@@ -109,6 +109,7 @@ struct ToolRun {
     let python = try Self.python.get()
     status = MapRun(
       command, console: console.number, standardOutput: output.number, listensToSignals: false, check: { _, _ in python },
+      locate: { _, _ in nil },
       makeRunner: { _ in runner }
     ).run()
     self.output = try folder.read("\(name).out")

@@ -73,8 +73,9 @@ class RingTransport(object):
     PATIENCE = 30
 
     def __init__(self, channel, memory, threads):
+        # Not `socket`, whose import takes longer than all else here: only what it is made of is used.
+        import _socket as socket
         import mmap
-        import socket
         import struct
         import threading
 
@@ -307,7 +308,7 @@ class RingTransport(object):
             self._ring()
 
     def _ring(self):
-        import socket
+        import _socket as socket
 
         try:
             self._socket.send(b"\1", socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
