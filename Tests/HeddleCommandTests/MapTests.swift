@@ -76,7 +76,7 @@ struct MapTests {
         return seen
       }
       if number == count { inner.finish { $0.reversed() } }
-      return { false }
+      return { _ in false }
     }
     func shutdown(grace: Duration?) { inner.shutdown(grace: grace) }
   }

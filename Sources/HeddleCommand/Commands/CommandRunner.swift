@@ -60,7 +60,7 @@ final class CommandRunner: CallRunner {
     }
     guard let place else {
       completion(CallOutcome(ending: .notRun, seconds: 0, attempts: 0))
-      return { false }
+      return { _ in false }
     }
     Task(executorPreference: threads) { [self] in
       let begin = MonotonicTime.now
@@ -76,7 +76,7 @@ final class CommandRunner: CallRunner {
       completion(outcome)
       news.unpark()
     }
-    return { [weak self] in self?.cancel(place) ?? false }
+    return { [weak self] _ in self?.cancel(place) ?? false }
   }
 
   /// Kills the command that runs in `place`.
