@@ -172,8 +172,8 @@ struct MapRun {
       }
       return (try PacedRunner(runner, pace: pace), nil)
     case .function(let target):
-      // Who waits for inputs, waits with the target; there a mistake in it is to be said at once.
-      let isWaiting = options.inputFile.map { !Files.isRegular($0) } ?? false
+      // Who waits for inputs, waits with the target; there a mistake in it is to be said at once. So is an interpreter that cannot do it.
+      let isWaiting = options.on.demandsMore || options.inputFile.map { !Files.isRegular($0) } ?? false
       let located = isWaiting ? nil : try locate(options, target)
       var settings = RunnerSettings(
         interpreter: try located ?? check(options, target), target: target, placement: options.on, workers: places, timeout: nil,
@@ -216,7 +216,9 @@ struct MapRun {
 
   /// Finds the interpreter and looks whether the target can be called, in a process of its own.
   static func checkTarget(_ options: MapCommand, _ target: PythonTarget) throws -> PythonInterpreter {
-    try PythonInterpreter.find(loading: target, explicit: options.python)
+    let interpreter = try PythonInterpreter.find(loading: target, explicit: options.python)
+    try options.on.mode.demand(of: interpreter)
+    return interpreter
   }
 
   /// Finds the interpreter without starting it.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import HeddlePython
 
 /// A span of time as an option: `30s`, `500ms`, `2m`, `1h`, `1d`, or plain seconds.
 struct TimeSpan: ExpressibleByArgument, Equatable {
@@ -183,8 +184,20 @@ enum Placement: String, ExpressibleByArgument, CaseIterable {
   case freeThreaded = "free-threaded"
   case auto
 
+  /// What the executor calls it.
+  var mode: PythonMode {
+    switch self {
+    case .processes, .auto: .processes
+    case .threads: .threads
+    case .interpreters: .interpreters
+    case .freeThreaded: .freeThreaded
+    }
+  }
+  /// Whether an interpreter has to be asked first whether it can do it.
+  var demandsMore: Bool { self == .interpreters || self == .freeThreaded }
+
   /// Those that can be chosen; the others are refused with a sentence of their own.
-  static var allValueStrings: [String] { [Placement.processes, .threads].map(\.rawValue) }
+  static var allValueStrings: [String] { allCases.filter { $0 != .auto }.map(\.rawValue) }
 }
 
 /// What the lines of the input are.
