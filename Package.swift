@@ -31,6 +31,10 @@ let package = Package(
     // Runs plain commands. Without its trait for Foundation, which would double the tool's start.
     .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
     .package(url: "https://github.com/apple/swift-system", from: "1.5.0"),
+    // Results for those who query them.
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    // Options from a file and the environment.
+    .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
   ],
   targets: [
     // Layer 0: the one importer of libc headers.
@@ -59,6 +63,7 @@ let package = Package(
       dependencies: [
         "Heddle", "HeddlePython", "HeddleSystem", .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Subprocess", package: "swift-subprocess"), .product(name: "SystemPackage", package: "swift-system"),
+        .product(name: "GRDB", package: "GRDB.swift"), .product(name: "Configuration", package: "swift-configuration"),
       ],
       swiftSettings: strict),
     .testTarget(name: "HeddleWireTests", dependencies: ["HeddleWire"], exclude: ["Corpus"], swiftSettings: tests),

@@ -16,16 +16,19 @@ struct HeddleTool: ParsableCommand {
       All that it can do: heddle map --help
       """,
     version: "heddle 0.1.0",
-    subcommands: [MapCommand.self])
+    subcommands: [MapCommand.self, DoctorCommand.self, ManualCommand.self])
 
   /// Parses and runs; a wrong use ends with status 2, as `heddle map --help` says, and not with the parser's own 64.
   static func main() {
-    if CommandLine.arguments.dropFirst().first == CommandGuard.word { CommandGuard.serve() }
+    if CommandLine.arguments.dropFirst().first == CommandGuard.subcommand { CommandGuard.serve() }
     do {
-      var command = try parseAsRoot(NamedInputs.marked(Array(CommandLine.arguments.dropFirst())))
+      var command = try parseAsRoot(NamedInputs.marked(Settings.adding(to: Array(CommandLine.arguments.dropFirst()))))
       try command.run()
     } catch let status as ExitCode {
       exit(withError: status)
+    } catch let error as UsageError {
+      Console.say("heddle: \(error)")
+      exit(withError: ExitCode(ExitStatus.usage.rawValue))
     } catch {
       if exitCode(for: error) == .success { exit(withError: error) }
       // The parser's own text repeats the usage in three lines; a sentence is read.

@@ -81,8 +81,16 @@ struct MapCommand: ParsableCommand {
     help: ArgumentHelp("The interpreter. (default: VIRTUAL_ENV, .venv beside the script, python3 on PATH)", valueName: "path"))
   var python: String?
 
+  @Option(help: ArgumentHelp("A JSON file of options. (default: HEDDLE_CONFIG, or ~/.config/heddle/config.json)", valueName: "file"))
+  var config: String?
+
   @Option(help: ArgumentHelp("Write results to a file, which must not exist yet.", valueName: "file"))
   var output: String?
+  @Option(
+    help: ArgumentHelp(
+      "How it is written: jsonl, csv or sqlite. (default: by the file's extension, .csv, .db, .sqlite or .sqlite3; otherwise jsonl)",
+      valueName: "format"))
+  var outputFormat: OutputFormat?
   @Flag(name: [.customShort("k"), .long], help: "Write results in the order of the inputs.")
   var keepOrder = false
   @Flag(help: "Go on with an --output file: run every input that has no successful row there.")
@@ -133,6 +141,7 @@ struct MapCommand: ParsableCommand {
     if case .percent? = timeout, on == .threads {
       try refuse("--timeout with a percentage needs --on processes: a thread cannot be stopped; name a time")
     }
+    if outputFormat != nil && output == nil { try refuse("--output-format needs an --output file") }
     if tag && output != nil { try refuse("--tag is for standard output; in an --output file each row has its input") }
     if halt?.condition != nil && maxFailures != nil { try refuse("--halt and --max-failures exclude each other") }
     if let nice, !(-20...19).contains(nice) { try refuse("--nice is \(nice); it must be from -20 to 19") }

@@ -41,6 +41,12 @@ let mapDiscussion = """
     and Infinity as Python's json writes them. What the function prints goes to
     standard error, with a summary at the end.
 
+  OPTIONS FROM ELSEWHERE
+    Options that say how things are run can stand in the environment, as
+    HEDDLE_MAP_TIMEOUT=30s, and in a JSON file, as
+    {"map": {"workers": 8, "timeout": "30s", "keep-order": true}}. The command
+    line counts most, then the environment.
+
   EXIT STATUS
     0    every input succeeded
     1    some failed, or the results could not be written to the end

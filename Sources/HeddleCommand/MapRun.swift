@@ -11,10 +11,13 @@ struct MapRun {
   private let listensToSignals: Bool
   /// Finds the interpreter and looks whether the target can be called.
   private let check: (MapCommand, PythonTarget) throws -> PythonInterpreter
+  /// Finds the interpreter without starting it; nil: it has to be checked.
+  private let locate: (MapCommand, PythonTarget) throws -> PythonInterpreter?
 
   init(
     _ options: MapCommand, console: Int32, standardOutput: Int32 = 1, listensToSignals: Bool = true,
     check: @escaping (MapCommand, PythonTarget) throws -> PythonInterpreter = MapRun.checkTarget,
+    locate: @escaping (MapCommand, PythonTarget) throws -> PythonInterpreter? = MapRun.locatePython,
     makeRunner: @escaping (RunnerSettings) throws -> any CallRunner
   ) {
     self.options = options
@@ -22,6 +25,7 @@ struct MapRun {
     self.standardOutput = standardOutput
     self.listensToSignals = listensToSignals
     self.check = check
+    self.locate = locate
     self.makeRunner = makeRunner
   }
 
@@ -78,7 +82,11 @@ struct MapRun {
       throw UsageError("there is no \(path) to take failed rows from; leave --retry-failed out, or name another file")
     }
     let mode: ResultMode = options.resume || options.retryFailed ? .goOn : options.overwrite ? .overwrite : .create
-    return try ResultFile(path: path, mode: mode)
+    switch options.outputFormat ?? OutputFormat(path: path) {
+    case .jsonl: return try ResultFile(path: path, mode: mode)
+    case .csv: return try ResultTable(path: path, mode: mode)
+    case .sqlite: return try ResultDatabase(path: path, mode: mode)
+    }
   }
 
   // MARK: The run
@@ -92,8 +100,35 @@ struct MapRun {
     let showsProgress = options.progress == .always || options.progress == .auto && (options.showsMore || Terminal.isTerminal(console))
     let printed = Printed()
     let pass: (@Sendable ([UInt8]) -> Void)? = showsProgress ? { @Sendable output in printed.add(output) } : nil
-    let runner = try makeRunner(for: work, printed: pass)
+    let (runner, trial) = try makeRunner(for: work, printed: pass)
     let log = try options.joblog.map { try JobLog(path: $0, name: work.origin.target) }
+
+    // A file is put in order at its end, so that there too a row is written as soon as its call ends and survives whatever comes.
+    let keepsOrder = options.keepOrder && store == nil
+    let batch = Batch(runner: runner, keepsOrder: keepsOrder)
+    interruption?.onFirst {
+      batch.stop(.interrupted)
+      trial?.decide(.unknown)
+    }
+    let start = MonotonicTime.now
+    let ledger = options.overwrite ? Ledger() : store?.ledger ?? Ledger()
+    // Not the store itself: the feeder may outlive the run, and the file's lock must not.
+    let knowsCells = store?.knowsCells ?? false
+    let feeder = Feeder(reader: reader, ledger: ledger, onlyFailed: options.retryFailed) { InputKey($0, asCell: knowsCells) }
+    // Not joined: it may be waiting for standard input for ever.
+    try OSThread(name: "heddle-inputs", stackSize: Feeder.stackSize) {
+      feeder.run(batch)
+      // Before this come all calls that were made, and the first of them decides.
+      if batch.hasNothing { trial?.decide(.unknown) }
+    }.detach()
+    if case .function(let target) = work, let trial, trial.await() != .callable {
+      // Says what is wrong, where it was not only an interruption.
+      do { _ = try check(options, target) } catch {
+        batch.stop(.halted(HaltCondition(isNow: true, event: .fail, count: 1, isPercent: false), ""))
+        runner.shutdown(grace: .zero)
+        throw error
+      }
+    }
     do throws(SystemError) { if options.overwrite { try store?.clear() } } catch {
       throw UsageError("cannot write to \(options.output ?? ""): \(error.reason)")
     }
@@ -102,15 +137,6 @@ struct MapRun {
       if store.ledger.successes > 0, let warning = origin.warning(about: store.origins, path: store.path) { say("heddle: \(warning)") }
       store.note(origin)
     }
-
-    // A file is put in order at its end, so that there too a row is written as soon as its call ends and survives whatever comes.
-    let keepsOrder = options.keepOrder && store == nil
-    let batch = Batch(runner: runner, keepsOrder: keepsOrder)
-    interruption?.onFirst { batch.stop(.interrupted) }
-    let start = MonotonicTime.now
-    let feeder = Feeder(reader: reader, ledger: store?.ledger ?? Ledger(), onlyFailed: options.retryFailed)
-    // Not joined: it may be waiting for standard input for ever.
-    try OSThread(name: "heddle-inputs", stackSize: Feeder.stackSize) { feeder.run(batch) }.detach()
 
     let line = ProgressLine(
       isShown: showsProgress, hasBar: options.bar, width: { [console] in Terminal.width(console) },
@@ -128,7 +154,10 @@ struct MapRun {
     return conclude(result, store: store, processorTime: runner.processorTime, elapsed: MonotonicTime.now - start)
   }
 
-  private func makeRunner(for work: MapWork, printed: (@Sendable ([UInt8]) -> Void)?) throws -> any CallRunner {
+  /// What runs the calls, and what knows whether they can be made where that was not looked at before.
+  private func makeRunner(
+    for work: MapWork, printed: (@Sendable ([UInt8]) -> Void)?
+  ) throws -> (any CallRunner, TrialRunner?) {
     let places = options.workers.map { $0.resolved(cores: Processors.available()) }
     var pace = PacedRunner.Pace(
       places: places ?? Processors.available(), delay: options.delay?.duration, freeMemory: options.memfree?.bytes,
@@ -141,19 +170,23 @@ struct MapRun {
       let runner = CommandRunner(template, places: pace.places, commandGuard: try CommandGuard()) { input, output in
         pass(isTagged ? Self.tagged(output, with: input) : output)
       }
-      return try PacedRunner(runner, pace: pace)
+      return (try PacedRunner(runner, pace: pace), nil)
     case .function(let target):
+      // Who waits for inputs, waits with the target; there a mistake in it is to be said at once.
+      let isWaiting = options.inputFile.map { !Files.isRegular($0) } ?? false
+      let located = isWaiting ? nil : try locate(options, target)
       var settings = RunnerSettings(
-        interpreter: try check(options, target), target: target, placement: options.on, workers: places, timeout: nil,
+        interpreter: try located ?? check(options, target), target: target, placement: options.on, workers: places, timeout: nil,
         retries: options.retries, memoryLimit: options.memoryLimit?.bytes)
       settings.printed = printed
       if case .span(let span)? = options.timeout {
         settings.timeout = span
         pace.timeout = nil
       }
-      guard options.needsPace else { return try makeRunner(settings) }
-      settings.retries = 0
-      return try PacedRunner(makeRunner(settings), pace: pace)
+      if options.needsPace { settings.retries = 0 }
+      let runner = try makeRunner(settings)
+      let trial = located == nil ? nil : TrialRunner(runner)
+      return (options.needsPace ? try PacedRunner(trial ?? runner, pace: pace) : trial ?? runner, trial)
     }
   }
   /// Each line with the input and a tab before it.
@@ -167,7 +200,7 @@ struct MapRun {
     var reader = reader
     var ledger = options.overwrite ? Ledger() : store?.ledger ?? Ledger()
     while let input = try reader.next() {
-      guard case .run = ledger.decide(InputKey(input.value), onlyFailed: options.retryFailed) else { continue }
+      guard case .run = ledger.decide(store?.key(of: input) ?? InputKey(input.value), onlyFailed: options.retryFailed) else { continue }
       let line: String
       if case .unreadable(_, let sentence) = input.content {
         line = "# \(sentence)"
@@ -184,6 +217,11 @@ struct MapRun {
   /// Finds the interpreter and looks whether the target can be called, in a process of its own.
   static func checkTarget(_ options: MapCommand, _ target: PythonTarget) throws -> PythonInterpreter {
     try PythonInterpreter.find(loading: target, explicit: options.python)
+  }
+
+  /// Finds the interpreter without starting it.
+  static func locatePython(_ options: MapCommand, _ target: PythonTarget) throws -> PythonInterpreter? {
+    try PythonInterpreter.located(explicit: options.python, for: target)
   }
 
   // MARK: The end
@@ -205,7 +243,7 @@ struct MapRun {
       do { try store.tidy(inOrder: options.keepOrder) } catch {
         // The rows are all there; only those that count no more are still among them.
         reason = [reason, "\(store.path) could not be tidied: \(error.reason)"].compactMap(\.self).joined(separator: "; ")
-        isWritten = store is ResultFile
+        isWritten = store is ResultFile || store is ResultTable
       }
       if result.stop != nil {
         goOn = "what has a row is in \(store.path); run the same command with --resume to go on"
@@ -238,18 +276,20 @@ struct MapRun {
     private let reader: InputReader
     private var ledger: Ledger
     private let onlyFailed: Bool
+    private let key: (Input) -> InputKey
     /// JSON may nest 512 deep, and reading it recurses.
     ///
     /// Unit: bytes.
     static let stackSize = 4 << 20
 
-    init(reader: InputReader, ledger: Ledger, onlyFailed: Bool) {
+    init(reader: InputReader, ledger: Ledger, onlyFailed: Bool, key: @escaping (Input) -> InputKey) {
+      self.key = key
       self.reader = reader
       self.ledger = ledger
       self.onlyFailed = onlyFailed
     }
     func run(_ batch: Batch) {
-      batch.feed(reader) { input in ledger.decide(InputKey(input.value), onlyFailed: onlyFailed) }
+      batch.feed(reader) { input in ledger.decide(key(input), onlyFailed: onlyFailed) }
     }
   }
 

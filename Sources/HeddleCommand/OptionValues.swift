@@ -192,6 +192,23 @@ enum InputFormat: String, ExpressibleByArgument, CaseIterable {
   case lines, json, csv
 }
 
+/// What an `--output` file is.
+enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
+  case jsonl, csv, sqlite
+
+  /// By the extension of the file's name.
+  init(path: String) {
+    let name = path.lowercased()
+    if name.hasSuffix(".csv") {
+      self = .csv
+    } else if [".db", ".sqlite", ".sqlite3"].contains(where: name.hasSuffix) {
+      self = .sqlite
+    } else {
+      self = .jsonl
+    }
+  }
+}
+
 /// When the progress line is shown.
 enum ProgressOption: String, ExpressibleByArgument, CaseIterable {
   case auto, always, never

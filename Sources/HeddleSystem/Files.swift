@@ -148,6 +148,10 @@ extension Descriptor {
 }
 
 extension SystemError {
+  /// The disk is full.
+  public static func diskFull(_ action: String) -> SystemError { SystemError(action, code: ENOSPC) }
+  /// Something is wrong with the disk or the file.
+  public static func inputOutput(_ action: String) -> SystemError { SystemError(action, code: EIO) }
   /// Whether the reader of a pipe is gone.
   public var isBrokenPipe: Bool { code == EPIPE }
   /// Whether the disk, or what the user may have of it, is full.

@@ -21,6 +21,13 @@ public enum Machine {
     }
     return nil
   }
+  /// Processor time of the children that have ended and were waited for, and of theirs.
+  public static var childrenProcessorTime: Duration {
+    var usage = rusage()
+    guard unsafe getrusage(__rusage_who_t(RUSAGE_CHILDREN.rawValue), &usage) == 0 else { return .zero }
+    return Duration.seconds(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
+      + .microseconds(Int64(usage.ru_utime.tv_usec) + Int64(usage.ru_stime.tv_usec))
+  }
   /// Sets how much this thread, and what it starts from here on, gives way to others: -20 to 19.
   ///
   /// - Throws: `SystemError`, where this process may not have less than it has.
@@ -39,10 +46,33 @@ public enum ProcessGroup {
   public static func terminate(_ leader: Int32) { if leader > 1 { Glibc.kill(-leader, SIGTERM) } }
   /// SIGKILL to the same.
   public static func kill(_ leader: Int32) { if leader > 1 { Glibc.kill(-leader, SIGKILL) } }
-  /// Sets how much the group gives way to others, as far as that is allowed.
-  public static func setNiceness(_ niceness: Int, of leader: Int32) {
-    _ = setpriority(__priority_which_t(PRIO_PGRP.rawValue), id_t(leader), Int32(clamping: niceness))
+}
+
+/// Processes that somebody else started.
+public enum Processes {
+  /// SIGKILL to every process that has `entry`, as `NAME=value`, among the environment that it was started with, but not to this one.
+  ///
+  /// - Returns: How many there were.
+  public static func kill(startedWith entry: String) -> Int {
+    guard let folder = unsafe opendir("/proc") else { return 0 }
+    defer { unsafe _ = closedir(folder) }
+    let wanted = Array(entry.utf8)
+    var count = 0
+    while let item = unsafe readdir(folder) {
+      let name = unsafe withUnsafePointer(to: &item.pointee.d_name) { pointer in
+        unsafe pointer.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
+      }
+      guard let pid = Int32(name), pid > 1, pid != getpid() else { continue }
+      guard let file = try? Descriptor.open("/proc/\(name)/environ", for: .reading) else { continue }
+      var bytes: [UInt8] = []
+      guard (try? file.readBlock(into: &bytes, limit: 1 << 20)) != nil else { continue }
+      guard bytes.split(separator: 0).contains(where: { $0.elementsEqual(wanted) }) else { continue }
+      if Glibc.kill(pid, SIGKILL) == 0 { count += 1 }
+    }
+    return count
   }
+  /// A word that no other run on this machine has.
+  public static var uniqueWord: String { "\(getpid())-\(MonotonicTime.now.nanoseconds)" }
 }
 
 /// Names of signals, as `kill -l` has them.

@@ -76,7 +76,7 @@ struct MapTests {
         return seen
       }
       if number == count { inner.finish { $0.reversed() } }
-      return { false }
+      return { _ in false }
     }
     func shutdown(grace: Duration?) { inner.shutdown(grace: grace) }
   }
@@ -214,7 +214,8 @@ struct ResumeTests {
     let command = try MapCommand.parse(["t.py:f", "a", "--output", folder.file("new")])
     let console = try Descriptor.open(folder.file("console"), for: .creating)
     let run = MapRun(
-      command, console: console.number, listensToSignals: false, check: { _, _ in throw Broken() }, makeRunner: { _ in throw Broken() })
+      command, console: console.number, listensToSignals: false, check: { _, _ in throw Broken() }, locate: { _, _ in nil },
+      makeRunner: { _ in throw Broken() })
     #expect(run.run() == .usage)
     #expect(!Files.exists(folder.file("new")))
   }

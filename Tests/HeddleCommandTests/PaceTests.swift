@@ -21,7 +21,7 @@ struct PaceTests {
       let text = input.text
       parts.withLock { $0.append(Part(text: text, completion: completion)) }
       news.unpark()
-      return { [self] in
+      return { [self] _ in
         cancelled.withLock { $0.append(text) }
         end(text, .notRun)
         return true

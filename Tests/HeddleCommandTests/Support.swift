@@ -21,12 +21,12 @@ final class FakeRunner: CallRunner {
   func submit(_ input: Input, completion: @escaping @Sendable (CallOutcome) -> Void) -> CallCanceller {
     guard !isShut.withLock({ $0 }) else {
       completion(CallOutcome(ending: .notRun, seconds: 0, attempts: 0))
-      return { false }
+      return { _ in false }
     }
     let call = try! MarshalDecoder().decode(PythonValue.self, from: input.arguments()!)
     calls.withLock { $0.append(call) }
     completion(CallOutcome(ending: body(call), seconds: 0.25, attempts: 1))
-    return { false }
+    return { _ in false }
   }
   func shutdown(grace: Duration?) { isShut.withLock { $0 = true } }
 }
@@ -56,7 +56,7 @@ final class HoldingRunner: CallRunner {
     }
     if isShut { completion(CallOutcome(ending: .notRun, seconds: 0, attempts: 0)) }
     if count == window { whenFull(self) }
-    return { false }
+    return { _ in false }
   }
   /// Ends what is held, in the order that `order` makes of it, with its argument as the value.
   func finish(_ order: ([Held]) -> [Held]) {
@@ -109,6 +109,7 @@ struct ToolRun {
     let python = try Self.python.get()
     status = MapRun(
       command, console: console.number, standardOutput: output.number, listensToSignals: false, check: { _, _ in python },
+      locate: { _, _ in nil },
       makeRunner: { _ in runner }
     ).run()
     self.output = try folder.read("\(name).out")

@@ -4,12 +4,15 @@ HEDDLE=.build/debug/heddle python3 Tests/HeddleCommandTests/tool_tests.py [-k na
 
 import ast
 import collections
+import csv
 import json
 import os
 import pty
 import random
 import select
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -478,6 +481,10 @@ class ToolTests(unittest.TestCase):
     def test_finished_rows_survive_a_kill(self):
         gate = self.fifo("gate")
         process, _ = self.begin("gate", ["a", "b", "c", gate], "-j", "1", "--output", "rows")
+        # They have ended, so their rows come without another call having to end.
+        end = time.monotonic() + 10
+        while self.read("rows").count("\n") < 3 and time.monotonic() < end:
+            time.sleep(0.005)
         process.kill()
         process.communicate(timeout=10)
         self.assertEqual([json.loads(line)["value"] for line in self.read("rows").splitlines()], ["a", "b", "c"])
@@ -557,6 +564,108 @@ class ToolTests(unittest.TestCase):
             go.write("x")
         process.communicate(timeout=10)
         self.assertEqual((process.returncode, len(self.read("rows").splitlines())), (0, 1))
+
+    def table(self, name):
+        """The rows of a CSV file or of a database: input, ok, value, code."""
+        if name.endswith(".csv"):
+            with open(self.path(name), newline="") as file:
+                return [(row["input"], row["ok"] == "true", row["value"], row["code"]) for row in csv.DictReader(file)]
+        database = sqlite3.connect(self.path(name))
+        try:
+            rows = database.execute("SELECT input, ok, value, code FROM results ORDER BY id").fetchall()
+        finally:
+            database.close()
+        return [(given, bool(ok), "" if value is None else value, code or "") for given, ok, value, code in rows]
+
+    def test_tables_hold_what_json_lines_hold(self):
+        inputs = ["a", 'x, "y"', "b 1", "a"]
+        for name in ["rows.csv", "rows.db"]:
+            run = self.map("fail", *(inputs + ["--output", name, "--keep-order"]))
+            expected = [(x, x != "b 1", "" if x == "b 1" else x, "exception" if x == "b 1" else "") for x in inputs]
+            self.assertEqual((run.status, run.out, self.table(name)), (1, "", expected), run.err)
+            self.assertEqual(self.map("fail", "a", "--output", name).status, 2)
+            run = self.map("same", *(inputs + ["new", "a", "--output", name, "--resume", "--keep-order"]))
+            self.assertIn("3 succeeded, 0 failed, 3 done before", run.err)
+            self.assertIn("made by work.py:fail", run.err)
+            self.assertEqual((run.status, self.table(name)), (0, [(x, True, x, "") for x in inputs + ["new", "a"]]))
+            self.assertEqual(self.map("same", "q", "--output", name, "--overwrite").status, 0)
+            self.assertEqual(self.table(name), [("q", True, "q", "")])
+            leftover = [n for n in os.listdir(self.folder) if n.startswith(name) and n != name]
+            self.assertEqual(leftover, [])
+        run = self.map("both", "--inputs", "-", "--input-format", "json", "--output", "j.db", input='{"k": 1}\n')
+        self.assertEqual(self.table("j.db"), [('{"k": 1}', True, '[[], {"k": 1}]', "")])
+        self.assertEqual(self.map("same", "a", "--output", "x", "--output-format", "sqlite").status, 0)
+        self.write("notes.csv", "name,phone\nme,1\n")
+        self.write("notes.db", "precious")
+        for name in ["notes.csv", "notes.db"]:
+            before = self.read(name)
+            self.assertEqual((self.map("same", "a", "--output", name, "--resume").status, self.read(name)), (2, before))
+
+    def test_tables_survive_kills(self):
+        inputs = ["input %d" % (n % 250) for n in range(300)]
+        self.write("inputs", "".join(x + "\n" for x in inputs))
+        dice = random.Random(7)
+        for name in ["rows.csv", "rows.db"]:
+            os.mkdir(self.path("marks"))
+            for turn in range(400):
+                process = self.start("map", "work.py:flaky", "--inputs", "inputs", "--output", name, "-j", "2", "--resume")
+                try:
+                    process.communicate(timeout=dice.uniform(0.05, 0.3 + turn * 0.02))
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.communicate()
+                self.assertIn(process.returncode, [0, 1, -9])
+                if process.returncode == 0:
+                    break
+            rows = self.table(name)
+            self.assertTrue(all(ok for _, ok, _, _ in rows))
+            self.assertEqual(collections.Counter(given for given, _, _, _ in rows), collections.Counter(inputs))
+            shutil.rmtree(self.path("marks"))
+        # A CSV file that is cut anywhere goes on.
+        with open(self.path("rows.csv"), "rb") as file:
+            whole = file.read()
+        os.mkdir(self.path("marks"))
+        for length in [0, 1, 40, 70, len(whole) // 2, len(whole) - 1]:
+            with open(self.path("rows.csv"), "wb") as file:
+                file.write(whole[:length])
+            self.assertEqual(self.map("same", "--inputs", "inputs", "--output", "rows.csv", "--resume").status, 0, length)
+            self.assertEqual(collections.Counter(row[0] for row in self.table("rows.csv")), collections.Counter(inputs))
+
+    # Options from elsewhere
+
+    def test_options_come_from_a_file_and_the_environment(self):
+        self.write("options.json", '{"map": {"retries": 2, "keep-order": true, "workers": "1"}}')
+        run = self.map("fail", "b", "a", "--config", "options.json")
+        self.assertEqual([(row["input"], row["attempts"]) for row in run.rows], [("b", 3), ("a", 1)])
+        environment = dict(os.environ, HEDDLE_MAP_RETRIES="1", HEDDLE_CONFIG="options.json")
+        self.assertEqual(self.map("fail", "b", env=environment).rows[0]["attempts"], 2)
+        self.assertEqual(self.map("fail", "b", "--retries", "0", env=environment).rows[0]["attempts"], 1)
+        home = dict(os.environ, HOME=self.folder)
+        home.pop("XDG_CONFIG_HOME", None)
+        os.makedirs(self.path(".config/heddle"))
+        self.write(".config/heddle/config.json", '{"map": {"retries": 4}}')
+        self.assertEqual(self.map("fail", "b", env=home).rows[0]["attempts"], 5)
+        for text, part in [('{"map": {"retires": 1}}', "retires"), ("{", "JSON"), ('{"mpa": {}}', "mpa"), ('{"map": {"timeout": "soon"}}', "soon")]:
+            self.write("options.json", text)
+            run = self.map("fail", "a", "--config", "options.json")
+            self.assertEqual((run.status, len(run.err.splitlines())), (2, 1), run.err)
+            self.assertIn(part, run.err)
+        self.assertEqual(self.map("fail", "a", "--config", "nowhere").status, 2)
+
+    def test_the_doctor_and_the_manual(self):
+        run = self.run_tool("doctor")
+        self.assertEqual((run.status, run.err), (0, ""), run.out)
+        for part in ["cores may be used", "shared memory can be made", "heddle map uses Python", "a function was called in a worker process"]:
+            self.assertIn(part, run.out)
+        run = self.run_tool("doctor", "--python", "/none")
+        self.assertEqual(run.status, 1)
+        self.assertIn("FAIL  /none does not exist", run.out)
+        page = self.run_tool("manual").out
+        self.assertTrue(page.startswith(".TH HEDDLE 1"))
+        for part in ["\\-\\-keep\\-order", "HEDDLE DOCTOR", "EXIT STATUS"]:
+            self.assertIn(part, page)
+        for shell in ["bash", "zsh", "fish"]:
+            self.assertIn("retry-failed", self.run_tool("--generate-completion-script", shell).out)
 
     # Commands
 
@@ -659,8 +768,8 @@ class ToolTests(unittest.TestCase):
         self.assertTrue(all(row["input"] == str(row["index"]) for row in run.rows))
         self.write("nul", "a\nb\0 \0c\r\0")
         self.assertEqual([row["value"] for row in self.map("same", "-0", "-k", "--inputs", "nul").rows], ["a\nb", " ", "c\r"])
-        self.assertIn("[--------------------] 0/200 0%", self.map("same", "--inputs", "many", "--bar").err)
-        self.assertIn("0/200", self.map("same", "--inputs", "many", "--eta").err)
+        self.assertRegex(self.map("same", "--inputs", "many", "--bar").err, r"\[[#-]{20}\] \d+/200 \d+%")
+        self.assertIn("/200 ", self.map("same", "--inputs", "many", "--eta").err)
 
 
         self.assertEqual(self.command("--nice", "11", "--shell", "--", "nice #", ":::", "x").rows[0]["value"], "11\n")

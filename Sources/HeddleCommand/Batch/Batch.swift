@@ -78,6 +78,9 @@ final class Batch: Sendable {
     room.unpark()
   }
 
+  /// Whether no input was handed to the runner, at the end of `feed`.
+  var hasNothing: Bool { state.withLock { $0.isFed && $0.read == $0.skipped } }
+
   // MARK: The feeder's side
 
   /// Reads inputs until there are no more and hands them to the runner.

@@ -2,8 +2,8 @@ import HeddlePython
 
 /// Kills a call that runs, or takes back one that waits: it ends as `notRun` then, unless it has just ended.
 ///
-/// false: it cannot be stopped, or has ended.
-typealias CallCanceller = @Sendable () -> Bool
+/// false: it cannot be stopped, or has ended, or waits although `onlyIfRunning`.
+typealias CallCanceller = @Sendable (_ onlyIfRunning: Bool) -> Bool
 
 /// What runs calls: the seam between the tool and an executor.
 ///

@@ -82,7 +82,7 @@ final class PacedRunner: CallRunner {
       return !state.isShut
     }
     if isTaken { news.unpark() } else { completion(CallOutcome(ending: .notRun, seconds: 0, attempts: 0)) }
-    return { false }
+    return { _ in false }
   }
   func shutdown(grace: Duration?) {
     let dropped = state.withLock { state in
@@ -113,7 +113,8 @@ final class PacedRunner: CallRunner {
   /// Starts one call, or ends those whose time is up, and says when it is to be called again.
   private func step(_ now: MonotonicTime, memory: Int?) -> (isOver: Bool, wake: MonotonicTime) {
     var toStart: (Int, Input)?
-    var toCancel: [CallCanceller] = []
+    var toStop: [(number: Int, cancel: CallCanceller)] = []
+    var toPutBack: CallCanceller?
     var wake = MonotonicTime.distantFuture
     let isOver = state.withLock { state in
       if state.isOver { return true }
@@ -128,7 +129,7 @@ final class PacedRunner: CallRunner {
             wake = min(wake, end)
           } else {
             state.running[number]!.fate = .timedOut
-            toCancel.append(call.cancel!)
+            toStop.append((number, call.cancel!))
           }
         }
       }
@@ -138,7 +139,7 @@ final class PacedRunner: CallRunner {
         let young = state.running.filter { $0.value.fate == nil && $0.value.cancel != nil }.max { $0.key < $1.key }
         if memory < least / 2, state.running.count > 1, let young {
           state.running[young.key]!.fate = .putBack
-          toCancel.append(young.value.cancel!)
+          toPutBack = young.value.cancel
         }
         if memory < least, !state.running.isEmpty { return false }
       }
@@ -158,7 +159,15 @@ final class PacedRunner: CallRunner {
       wake = now
       return false
     }
-    for cancel in toCancel { _ = cancel() }
+    _ = toPutBack?(false)
+    for (number, cancel) in toStop where !cancel(true) {
+      // Its worker is still starting: that is not the call's time.
+      state.withLock { state in
+        state.running[number]?.fate = nil
+        state.running[number]?.start = now
+      }
+      wake = now
+    }
     if let (number, input) = toStart {
       let cancel = inner.submit(input) { [self] outcome in callEnded(number, outcome) }
       state.withLock { $0.running[number]?.cancel = cancel }

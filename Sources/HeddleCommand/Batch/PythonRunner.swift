@@ -29,7 +29,7 @@ final class PythonRunner: CallRunner {
   func submit(_ input: Input, completion: @escaping @Sendable (CallOutcome) -> Void) -> CallCanceller {
     let future = executor.submitEncoded(target: target, arguments: input.arguments() ?? [], options: options)
     future.onCompletion { [self] result in completion(Self.outcome(result, isStopping: isStopping.withLock { $0 })) }
-    return { future.cancel() }
+    return { onlyIfRunning in (!onlyIfRunning || future.state == .running) && future.cancel() }
   }
   func shutdown(grace: Duration?) {
     isStopping.withLock { $0 = true }

@@ -2,19 +2,22 @@ import HeddleSystem
 
 /// Sees to it that no command outlives the tool, however that ends.
 ///
-/// A process of its own, this same executable, that is told over a pipe which process groups run. When the pipe closes, by SIGKILL of
-/// the tool too, it kills those that are left, and ends. Between the start of a command and the word of it lie some microseconds in
-/// which a SIGKILL of the tool would leave it running.
+/// A process of its own, this same executable, that is told over a socket which process groups run. When that closes, by SIGKILL of the
+/// tool too, it kills the groups that are left, and all that was started with the run's own word in its environment: the command that
+/// the tool was just starting, and what has left its group.
 final class CommandGuard: Sendable {
   /// The hidden subcommand.
-  static let word = "_guard"
+  static let subcommand = "_guard"
   private let child: ChildProcess
   private let pipe: Locked<Int32>
+  /// The variable that commands are started with, and its value: the run's own word.
+  static let variable = "HEDDLE_RUN"
+  let word = Processes.uniqueWord
 
   init() throws(SystemError) {
     let ends = try Descriptor.socketPair()
     child = try ChildProcess(
-      path: "/proc/self/exe", arguments: ["heddle", Self.word], environment: ChildProcess.environment,
+      path: "/proc/self/exe", arguments: ["heddle", Self.subcommand, word], environment: ChildProcess.environment,
       descriptors: [ends.first.number, -1, Console.descriptor])
     pipe = Locked(ends.second.release())
   }
@@ -54,6 +57,12 @@ final class CommandGuard: Sendable {
       }
     }
     groups.forEach(ProcessGroup.kill)
+    if let word = CommandLine.arguments.dropFirst(2).first {
+      // Until none is left: one may start another while it is looked for.
+      for _ in 0..<100 {
+        if Processes.kill(startedWith: "\(variable)=\(word)") == 0 { break }
+      }
+    }
     exitAtOnce(0)
   }
 }

@@ -1,3 +1,4 @@
+import Heddle
 import HeddlePython
 import HeddleSystem
 import Subprocess
@@ -10,11 +11,11 @@ import SystemPackage
 /// the lines of two commands never mix.
 final class CommandRunner: CallRunner {
   let window: Int
-  var processorTime: Duration? { nil }
+  var processorTime: Duration? { Machine.childrenProcessorTime }
   private let template: CommandTemplate
   private let commandGuard: CommandGuard
-  /// Of the thread that made this.
-  private let niceness = Machine.niceness
+  /// Commands are started from here: threads of Dispatch would give them a niceness of their own.
+  private let threads = ThreadPoolExecutor(maxWorkers: 2)
   private let printed: @Sendable (_ input: [UInt8], _ output: [UInt8]) -> Void
 
   private struct Command {
@@ -59,9 +60,9 @@ final class CommandRunner: CallRunner {
     }
     guard let place else {
       completion(CallOutcome(ending: .notRun, seconds: 0, attempts: 0))
-      return { false }
+      return { _ in false }
     }
-    Task { [self] in
+    Task(executorPreference: threads) { [self] in
       let begin = MonotonicTime.now
       let ending = await run(input, place: place)
       let seconds = (MonotonicTime.now - begin).seconds
@@ -75,7 +76,7 @@ final class CommandRunner: CallRunner {
       completion(outcome)
       news.unpark()
     }
-    return { [weak self] in self?.cancel(place) ?? false }
+    return { [weak self] _ in self?.cancel(place) ?? false }
   }
 
   /// Kills the command that runs in `place`.
@@ -114,6 +115,13 @@ final class CommandRunner: CallRunner {
       news.park(ticket: ticket, until: isKilled ? .distantFuture : end)
     }
     commandGuard.close()
+    let threads = threads
+    let ended = ThreadGate()
+    Task {
+      await threads.shutdown(.finishAll)
+      ended.open()
+    }
+    ended.wait()
   }
 
   private func run(_ input: Input, place: Int) async -> CallOutcome.Ending {
@@ -128,14 +136,13 @@ final class CommandRunner: CallRunner {
       let output = try Descriptor.temporaryFile(), error = try Descriptor.temporaryFile()
       let result = try await Subprocess.run(
         name.contains("/") ? .path(FilePath(name)) : .name(name),
-        arguments: arguments, platformOptions: options, input: .none,
+        arguments: arguments, environment: .inherit.updating([.init(stringLiteral: CommandGuard.variable): commandGuard.word]),
+        platformOptions: options, input: .none,
         output: .fileDescriptor(FileDescriptor(rawValue: output.number), closeAfterSpawningProcess: false),
         error: .fileDescriptor(FileDescriptor(rawValue: error.number), closeAfterSpawningProcess: false)
       ) { [self] execution in
         let group = execution.processIdentifier.value
         commandGuard.started(group)
-        // Threads of Dispatch, which start it, have a niceness of their own.
-        ProcessGroup.setNiceness(niceness, of: group)
         let isCancelled = state.withLock { state in
           state.running[place]?.group = group
           return state.running[place]?.isCancelled ?? true

@@ -45,12 +45,12 @@ final class CSVReader {
     return .value(MarshaledValue(bytes: writer.bytes))
   }
 
-  private struct Record {
+  struct Record {
     var fields: [[UInt8]] = [[]]
     var complaint: String?
   }
   /// One record, which is more than one line where a quoted field holds a line's end.
-  private static func record(_ lines: LineReader) throws -> Record? {
+  static func record(_ lines: LineReader) throws -> Record? {
     var line: [UInt8]
     repeat {
       guard let next = try lines.next() else { return nil }

@@ -12,6 +12,12 @@ final class LineReader {
   private var position = 0
   private var isAtEnd = false
   private let terminator: UInt8
+  /// How much has been read as whole lines, their ends included.
+  ///
+  /// Unit: bytes.
+  private(set) var consumed = 0
+  /// Whether the line that was read last had no end.
+  private(set) var isUnterminated = false
   /// The number of the line that was read last, from 1.
   private(set) var lineNumber = 0
 
@@ -74,7 +80,10 @@ final class LineReader {
           isAtEnd = block.isEmpty
         }
         if isAtEnd {
-          if hasLine { lineNumber += 1 }
+          if hasLine {
+            lineNumber += 1
+            isUnterminated = true
+          }
           return hasLine ? line : nil
         }
       }
@@ -84,6 +93,7 @@ final class LineReader {
         line += rest[..<end]
         position = end + 1
         lineNumber += 1
+        consumed += line.count + 1
         return line
       }
       line += rest

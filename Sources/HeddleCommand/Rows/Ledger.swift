@@ -8,14 +8,17 @@ struct InputKey: Hashable {
   private let first: UInt64
   private let second: UInt64
 
-  init(_ value: MarshaledValue) {
+  init(_ value: MarshaledValue) { self.init(value.bytes) }
+  /// What a table shows of the input.
+  init(cell: String) { self.init(Array(cell.utf8)) }
+  private init(_ bytes: [UInt8]) {
     var hasher = Hasher()
-    hasher.combine(value.bytes.count)
-    unsafe value.bytes.withUnsafeBytes { unsafe hasher.combine(bytes: $0) }
+    hasher.combine(bytes.count)
+    unsafe bytes.withUnsafeBytes { unsafe hasher.combine(bytes: $0) }
     first = UInt64(bitPattern: Int64(hasher.finalize()))
     hasher = Hasher()
     hasher.combine(first)
-    unsafe value.bytes.withUnsafeBytes { unsafe hasher.combine(bytes: $0) }
+    unsafe bytes.withUnsafeBytes { unsafe hasher.combine(bytes: $0) }
     second = UInt64(bitPattern: Int64(hasher.finalize()))
   }
 }

@@ -30,29 +30,14 @@ final class ResultFile: ResultStore {
   init(path: String, mode: ResultMode) throws {
     self.path = path
     originFile = OriginFile(besides: path)
-    if case .create = mode, Files.exists(path) {
-      throw UsageError("\(path) exists; go on with it by --resume or --retry-failed, or replace it by --overwrite")
-    }
     isNew = !Files.exists(path)
-    do {
-      file = try Descriptor.open(path, for: .appending)
-    } catch {
-      throw UsageError("cannot write to \(path): \(error.reason)")
-    }
-    guard file.lockIfFree() else { throw UsageError("another run is writing to \(path); wait for it or name another file") }
-    // A run that ended between our opening and our locking has put another file in this one's place.
-    guard file.isFile(named: path) else { throw UsageError("\(path) has just been replaced by another run; try again") }
+    file = try Descriptor.openResults(path, mode: mode)
     size = file.fileSize
-    switch mode {
-    case .create:
-      guard size == 0 else { throw UsageError("\(path) exists; go on with it by --resume or --retry-failed") }
-    case .overwrite: break
-    case .goOn:
-      // A run that was killed while it tidied has left its copy.
-      Files.remove(temporaryPath)
-      try readRows()
-      originFile.read()
-    }
+    guard mode == .goOn else { return }
+    // A run that was killed while it tidied has left its copy.
+    Files.remove(temporaryPath)
+    try readRows()
+    originFile.read()
   }
   private var temporaryPath: String { path + ".tidy" }
 
@@ -79,6 +64,7 @@ final class ResultFile: ResultStore {
     originFile.remove()
   }
 
+  var knowsCells: Bool { false }
   func append(_ row: Row) throws(SystemError) { try append(row.line, replaces: row.replaces) }
   /// Appends a row, whole or not at all.
   func append(_ line: [UInt8], replaces: Bool) throws(SystemError) {

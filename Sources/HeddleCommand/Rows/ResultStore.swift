@@ -7,6 +7,8 @@ protocol ResultStore: AnyObject {
   var ledger: Ledger { get }
   /// Rows of failures that are there and that no row replaces.
   var failuresLeft: Int { get }
+  /// Whether the ledger knows an input by what a table shows of it, and not by its value.
+  var knowsCells: Bool { get }
   /// What has made the rows that were there, as far as it is known.
   var origins: [Origin] { get }
   /// Notes what makes the rows from here on.
@@ -31,4 +33,15 @@ enum ResultMode {
   case overwrite
   /// Keep them and add to them.
   case goOn
+}
+
+extension ResultStore {
+  /// What the ledger knows an input by.
+  func key(of input: Input) -> InputKey { InputKey(input, asCell: knowsCells) }
+}
+
+extension InputKey {
+  init(_ input: Input, asCell: Bool) {
+    self = asCell ? InputKey(cell: Row.cell(of: input)) : InputKey(input.value)
+  }
 }

@@ -11,6 +11,8 @@ struct Row {
   let inputRange: Range<Int>
   /// Where the value stands in the line, as JSON; nil: there is none.
   let valueRange: Range<Int>?
+  /// What the call returned; nil: it failed.
+  let value: MarshaledValue?
   /// How long the last try took.
   ///
   /// Unit: seconds.
@@ -33,13 +35,16 @@ struct Row {
     inputRange = inputStart..<writer.bytes.count
     var valueRange: Range<Int>?
     var failure: RowFailure?
+    var returned: MarshaledValue?
     switch outcome.ending {
     case .returned(let value):
       var withValue = writer
       withValue.write(raw: ", \"ok\": true, \"value\": ")
       let start = withValue.bytes.count
       do throws(JSONWriter.Unwritable) {
-        try withValue.write(MarshaledValue(bytes: value))
+        let marshaled = MarshaledValue(bytes: value)
+        try withValue.write(marshaled)
+        returned = marshaled
         valueRange = start..<withValue.bytes.count
         writer = withValue
       } catch { failure = RowFailure(code: "notDecodable", message: "the result cannot be written: \(error)") }
@@ -61,10 +66,21 @@ struct Row {
     writer.write(raw: "}\n")
     line = writer.bytes
     self.failure = failure
+    value = returned
     self.input = input
     self.valueRange = valueRange
     self.replaces = replaces
     attempts = outcome.attempts
+  }
+
+  /// The input as a table shows it; also what the table knows it by.
+  static func cell(of input: Input) -> String { cell(input.value) }
+  /// Text as it is, anything else as JSON.
+  static func cell(_ value: MarshaledValue) -> String {
+    if value.kind == .string { return String(decoding: value.bytes.dropFirst(5), as: UTF8.self) }
+    var writer = JSONWriter()
+    guard (try? writer.write(value)) != nil else { return "null" }
+    return String(decoding: writer.bytes, as: UTF8.self)
   }
 
   /// How a row says that it takes the place of an earlier one.
