@@ -10,7 +10,7 @@ arguments=(-c release -Xswiftc -enable-testing --scratch-path "${HEDDLE_FUZZ_BUI
 [ -z "$sanitizer" ] || arguments+=(--sanitize "$sanitizer")
 export HEDDLE_TEST_SEED=${HEDDLE_TEST_SEED:-$RANDOM$RANDOM} HEDDLE_FUZZ_FRAMES=$frames
 # Memory that a worker asked for and was refused is an error of the worker's, not of the test's.
-export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=0:allocator_may_return_null=1}
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=0:allocator_may_return_null=1:quarantine_size_mb=64}
 echo "fuzz: $frames frames for each reader, HEDDLE_TEST_SEED=$HEDDLE_TEST_SEED${sanitizer:+, $sanitizer sanitizer}"
 [ -n "${HEDDLE_FUZZ_BUILT:-}" ] || swift build --build-tests "${arguments[@]}"
 for filter in 'HeddleWireTests.*Codec against damaged' 'HeddlePythonTests.MarshalFuzzTests' 'HeddleTests.Core/Fuzz'; do

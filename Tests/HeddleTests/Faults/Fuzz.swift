@@ -143,6 +143,8 @@ extension Core {
       var outcomes: [String: Int] = [:]
       // Several live workers, so that a good one is busy while another is killed.
       while counter.count < frameCount {
+        // Millions of frames take longer than the watchdog allows a test: each round is one for it.
+        Watchdog.begin("the live fuzz after \(counter.count) frames")
         let futures = (0..<8).map { _ in pool.submit(WritesFrames(seed: random.next(), limit: 5000, counter: scratch.path("count"))) }
         for future in futures {
           let result = try await within("a fuzzed job, seed \(seed)") { await future.result }
