@@ -61,7 +61,7 @@ let package = Package(
         .product(name: "Subprocess", package: "swift-subprocess"), .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: strict),
-    .testTarget(name: "HeddleWireTests", dependencies: ["HeddleWire"], swiftSettings: tests),
+    .testTarget(name: "HeddleWireTests", dependencies: ["HeddleWire"], exclude: ["Corpus"], swiftSettings: tests),
     .testTarget(name: "HeddleTests", dependencies: ["Heddle", "HeddleSystem", "HeddleWire"], swiftSettings: tests),
     .testTarget(
       name: "HeddlePythonTests", dependencies: ["HeddlePython", "Heddle", "HeddleSystem"], exclude: ["bridge_tests.py"],

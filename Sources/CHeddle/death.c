@@ -64,27 +64,46 @@ static void note_frames(struct registers r) {
   note->frame_count = count;
 }
 
+// The first words of the stack. Some functions of the Swift runtime, and all of libc's, keep no frame pointer: there the words that point
+// into code say where calls return to, among others that once did. Which is which the parent finds out.
+static uint64_t stack_words[1024];
+static heddle_death_place stack_places[1024];
+static size_t stack_count;
+static void copy_stack(uintptr_t stack) {
+  enum { BLOCK = 64 };
+  while (stack_count + BLOCK <= sizeof stack_words / sizeof *stack_words &&
+         peek(stack + stack_count * 8, stack_words + stack_count, BLOCK * 8))
+    stack_count += BLOCK;
+}
+static void note_stack(void) {
+  for (size_t i = 0; i < stack_count && note->word_count < HEDDLE_DEATH_WORDS; i++)
+    if (stack_places[i].path) note->words[note->word_count++] = stack_places[i];
+}
+
 struct line {
   uint64_t start, end, offset;
+  bool is_code;
   char path[HEDDLE_DEATH_PATH];
   size_t path_length;
 };
 
 /// A line of /proc/self/maps says where part of a file is mapped: frames in it are named by the file.
+static int path_of(const struct line *l) {
+  for (int p = 0; p < HEDDLE_DEATH_PATHS; p++) {
+    if (note->paths[p][0] == 0) memcpy(note->paths[p], l->path, sizeof l->path);
+    if (!strcmp(note->paths[p], l->path)) return p;
+  }
+  return -1;
+}
+static void place_in(const struct line *l, uint64_t address, heddle_death_place *place) {
+  if (address < l->start || address >= l->end) return;
+  int path = path_of(l);
+  if (path >= 0) *place = (heddle_death_place){address, address - l->start + l->offset, (uint64_t)path + 1};
+}
 static void use_line(const struct line *l) {
   if (l->path[0] != '/') return;
-  int path = -1;
-  for (uint64_t i = 0; i < note->frame_count; i++) {
-    uint64_t address = note->frames[i].address;
-    if (address < l->start || address >= l->end) continue;
-    for (int p = 0; path < 0 && p < HEDDLE_DEATH_PATHS; p++) {
-      if (note->paths[p][0] == 0) memcpy(note->paths[p], l->path, sizeof l->path);
-      if (!strcmp(note->paths[p], l->path)) path = p;
-    }
-    if (path < 0) return;
-    note->frames[i].file_offset = address - l->start + l->offset;
-    note->frames[i].path = (uint64_t)path + 1;
-  }
+  for (uint64_t i = 0; i < note->frame_count; i++) place_in(l, note->frames[i].address, &note->frames[i]);
+  for (size_t i = 0; i < stack_count && l->is_code; i++) place_in(l, stack_words[i], &stack_places[i]);
 }
 
 static void note_files(void) {
@@ -113,6 +132,7 @@ static void note_files(void) {
       uint64_t digit = c >= '0' && c <= '9' ? (uint64_t)(c - '0') : c >= 'a' && c <= 'f' ? (uint64_t)(c - 'a' + 10) : 0;
       if (field == 0) l.start = l.start << 4 | digit;
       else if (field == 1) l.end = l.end << 4 | digit;
+      else if (field == 2) l.is_code |= c == 'x';
       else if (field == 3) l.offset = l.offset << 4 | digit;
       else if (field == 6 && l.path_length + 1 < sizeof l.path) l.path[l.path_length++] = c;
     }
@@ -130,7 +150,9 @@ static void dies(int signal, siginfo_t *information, void *context) {
     note->stack = r.stack;
     note->pid = (uint64_t)worker;
     note_frames(r);
+    copy_stack(r.stack);
     note_files();
+    note_stack();
     atomic_store_explicit((_Atomic uint64_t *)&note->signal, (uint64_t)signal, memory_order_release);
   }
   // Whoever would have had the signal has it now: where the fault is met again by itself, there, otherwise sent once more.

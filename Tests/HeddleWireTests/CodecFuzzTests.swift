@@ -58,25 +58,62 @@ import Testing
     }
   }
 
-  @Test(arguments: 0..<4) func `240,000 mutations give a value or an error`(part: Int) throws {
+  /// HEDDLE_FUZZ_FRAMES says how many are tried; the usual number suits a debug build.
+  static let mutationCount = ProcessInfo.processInfo.environment["HEDDLE_FUZZ_FRAMES"].flatMap { Int($0) } ?? 240_000
+  /// Messages that once gave an outcome that none before them had; a line each: the reader's number, then the bytes.
+  static let corpusPath = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Corpus/messages.txt").path
+
+  @Test func `each message of the corpus gives a value or an error`() throws {
+    let subjects = try Self.subjects()
+    let text = try String(contentsOfFile: Self.corpusPath, encoding: .utf8)
+    let decoder = MessageDecoder()
+    var count = 0
+    for line in text.split(separator: "\n") {
+      let fields = line.split(separator: " ")
+      guard fields.count == 2, let reader = Int(fields[0]), subjects.indices.contains(reader) else { continue }
+      let digits = Array(fields[1].utf8)
+      let bytes = stride(from: 0, to: digits.count - 1, by: 2).compactMap {
+        UInt8(String(decoding: digits[$0...$0 + 1], as: UTF8.self), radix: 16)
+      }
+      do { try subjects[reader].read(Message(bytes: bytes), decoder) } catch is DecodingError {}
+      count += 1
+    }
+    #expect(count > 100)
+  }
+
+  @Test(arguments: 0..<4) func `mutations give a value or an error`(part: Int) throws {
     let subjects = try Self.subjects()
     let large = try Self.largeSubjects()
-    var random = SeededGenerator(state: UInt64(part))
+    let environment = ProcessInfo.processInfo.environment
+    var random = SeededGenerator(state: UInt64(part) &+ (environment["HEDDLE_TEST_SEED"].flatMap { UInt64($0) } ?? 0) &* 4)
     let decoder = MessageDecoder()
+    // Scripts/fuzz.sh asks for what is new, to keep it.
+    let record = environment["HEDDLE_FUZZ_RECORD"]
+    var outcomes: Set<String> = []
     var thrown = 0
-    for round in 0..<60_000 {
+    for round in 0..<Self.mutationCount / 4 {
       let subject = round % 500 == 0 ? large[round / 500 % large.count] : subjects[round % subjects.count]
       var message = subject.message
       Self.mutate(&message.bytes, other: subjects[Int.random(in: 0..<subjects.count, using: &random)].message.bytes, using: &random)
       // One in four is read as another type.
-      let reader = round % 4 == 0 ? subjects[Int.random(in: 0..<subjects.count, using: &random)] : subject
+      let other = Int.random(in: 0..<subjects.count, using: &random)
+      let reader = round % 4 == 0 ? subjects[other] : subject
       do {
         try reader.read(message, decoder)
-      } catch is DecodingError {
+      } catch let error as DecodingError {
         thrown += 1
+        guard let record, message.segments.isEmpty, message.bytes.count < 400 else { continue }
+        let number = round % 4 == 0 ? other : round % subjects.count
+        let outcome = "\(number) \(error)".filter { !$0.isNumber }
+        guard outcomes.insert("\(number) \(outcome)").inserted else { continue }
+        let line = "\(number) " + message.bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined() + "\n"
+        let file = try #require(FileHandle(forWritingAtPath: record))
+        try file.seekToEnd()
+        file.write(Data(line.utf8))
+        try file.close()
       }
     }
-    #expect(thrown > 20_000)
+    #expect(thrown > Self.mutationCount / 12)
     #expect(Self.peakMemory() < 1 << 30)
   }
 

@@ -135,8 +135,14 @@ void heddle_serve_main_queue(void) __attribute__((noreturn));
 // MARK: How a worker died
 
 #define HEDDLE_DEATH_FRAMES 32
+#define HEDDLE_DEATH_WORDS 32
 #define HEDDLE_DEATH_PATHS 8
 #define HEDDLE_DEATH_PATH 1024
+typedef struct heddle_death_place {
+  uint64_t address;
+  uint64_t file_offset;
+  uint64_t path; // 1 is paths[0]; 0: in no file
+} heddle_death_place;
 /// What a worker that a signal ends writes into shared memory; all zero before.
 typedef struct heddle_death_note {
   uint64_t signal;      // written last; 0: no note
@@ -146,11 +152,9 @@ typedef struct heddle_death_note {
   uint64_t stack;       // the stack pointer
   uint64_t pid;         // of the process that this is about
   uint64_t frame_count;
-  struct {
-    uint64_t address;
-    uint64_t file_offset;
-    uint64_t path;      // 1 is paths[0]; 0: in no file
-  } frames[HEDDLE_DEATH_FRAMES];
+  heddle_death_place frames[HEDDLE_DEATH_FRAMES];
+  uint64_t word_count;
+  heddle_death_place words[HEDDLE_DEATH_WORDS]; // words of the stack that may be return addresses, the innermost first
   char paths[HEDDLE_DEATH_PATHS][HEDDLE_DEATH_PATH];
 } heddle_death_note;
 /// From here on a signal that tells of a fault leaves a note in `memory` before it has its usual effect.

@@ -114,8 +114,14 @@ extension ProcessPool {
     let batch = batches.take()
     defer { batches.give(batch) }
     defer { withExtendedLifetime(channels) {} }
+    let budget = helpBudget.load(ordering: .relaxed)
+    defer {
+      let isWorthIt = future.isDone
+      let next = isWorthIt ? min(Self.helpLimit, budget * 2) : max(Self.leastHelp, budget / 2)
+      if next != budget { helpBudget.store(next, ordering: .relaxed) }
+    }
     var idle = 0
-    while idle < Self.helpLimit && !future.isDone {
+    while idle < budget && !future.isDone {
       for index in unsafe borrowed.indices {
         let hasMoved = unsafe borrowed[index]._withUnsafeGuaranteedRef { channel in
           channel.hasResponses && isWorthDraining(channel, idle) && drain(channel, batch)
@@ -134,7 +140,9 @@ extension ProcessPool {
   /// How long one that waits helps before it sleeps: about 30 µs, what a wake-up costs.
   ///
   /// Unit: pauses.
-  private static var helpLimit: Int { 1000 }
+  static var helpLimit: Int { 1000 }
+  /// And where it was in vain the last times: the jobs are long, or the workers' processors run something else.
+  private static var leastHelp: Int { 150 }
   /// So many bytes of results are drained at once.
   ///
   /// Unit: bytes.

@@ -83,6 +83,10 @@ package final class ProcessPool: FutureSource {
   let initializer: WorkerTask?
   let finalizer: WorkerTask?
   let batches = BatchCache()
+  /// How long one that waits looks for results: halved where it was in vain, doubled where it was not.
+  ///
+  /// Unit: pauses.
+  let helpBudget = Atomic<Int>(ProcessPool.helpLimit)
   let wakeUp: Doorbell
   /// Whom the kernel killed; the supervisor's own.
   let memoryWatch = MemoryWatch()

@@ -33,6 +33,10 @@ final class WorkerLoop: @unchecked Sendable {
   ///
   /// Unit: pauses.
   private static let spinLimit = 2000
+  /// And where looking was in vain the last times: the parent has nothing to do, or its processor runs something else.
+  private static let leastSpin = 100
+  /// Between the two: halved where it was in vain, doubled where it was not.
+  @exclusivity(unchecked) private var spinBudget = WorkerLoop.spinLimit
   /// The same after a burst, whose end it most likely is: a spin would only take the processor from the parent.
   private static let spinLimitAfterBurst = 30
   private static let burstLimit = 8
@@ -163,13 +167,18 @@ final class WorkerLoop: @unchecked Sendable {
       unsafe busySince = heddle_monotonic_nanoseconds()
       unsafe tellClock(busySince)
     }
-    let limit = unsafe burst > Self.burstLimit ? Self.spinLimitAfterBurst : Self.spinLimit
+    let isAfterBurst = unsafe burst > Self.burstLimit
+    let limit = unsafe isAfterBurst ? Self.spinLimitAfterBurst : spinBudget
     unsafe burst = 0
     for spin in 0..<limit {
-      if unsafe !requests.isEmpty { return }
+      if unsafe !requests.isEmpty {
+        if !isAfterBurst { unsafe spinBudget = unsafe min(Self.spinLimit, spinBudget * 2) }
+        return
+      }
       if spin == Self.patience { unsafe responses.ringIfUnread() }
       heddle_pause()
     }
+    if !isAfterBurst { unsafe spinBudget = unsafe max(Self.leastSpin, spinBudget / 2) }
     unsafe responses.ringIfUnread()
     while unsafe requests.isEmpty {
       unsafe sleepTicket += 1

@@ -30,6 +30,9 @@ public final class DebugInformation: Sendable {
   /// The name of the symbol that holds an address, as the linker knows it.
   public func symbol(at address: UInt64) -> String? { image.symbol(at: address) }
 
+  /// Whether a call ends just before that byte of the file, so that it may return there.
+  public func isAfterCall(fileOffset offset: UInt64) -> Bool { image.isAfterCall(fileOffset: offset) }
+
   /// The functions that an address lies in, the innermost first; empty where there is no debug information of it.
   public func frames(at address: UInt64) -> [Frame] {
     var next = 0

@@ -91,6 +91,21 @@
   /// The first address of code: what the linker left out is said to lie before it.
   var firstCodeAddress: UInt64 { segments.filter(\.isExecutable).map(\.address).min() ?? 0 }
 
+  /// Whether a call ends just before that byte of the file.
+  func isAfterCall(fileOffset offset: UInt64) -> Bool {
+    guard let end = Int(exactly: offset), end >= 8 else { return false }
+    var code = unsafe ByteCursor(file.bytes, in: end - 8..<end)
+    let before = (0..<8).map { _ in code.byte() }
+    #if arch(arm64)
+      // `bl`, or `blr` through a register; the low byte first.
+      return before[7] & 0xfc == 0x94 || (before[7] == 0xd6 && before[6] == 0x3f && before[5] & 0xfc == 0)
+    #else
+      if before[3] == 0xe8 { return true }
+      // `call` through a register or memory: 0xff, then a byte whose middle bits are 2; two to seven bytes long.
+      return (2...7).contains { before[8 - $0] == 0xff && before[9 - $0] & 0x38 == 0x10 }
+    #endif
+  }
+
   /// The name of the function that holds an address, from the symbol table or, where that was stripped, from what is exported.
   func symbol(at address: UInt64) -> String? { symbol(at: address, ".symtab", ".strtab") ?? symbol(at: address, ".dynsym", ".dynstr") }
   private func symbol(at address: UInt64, _ table: String, _ names: String) -> String? {

@@ -18,6 +18,8 @@ public struct DeathNote: Sendable, Hashable {
   public var pid: Int32
   /// Where the code was, the innermost function first; from the second on, where a call returns to.
   public var frames: [Frame]
+  /// Words of the stack that point into code, the innermost first: return addresses, and what was one before.
+  public var words: [Frame]
 
   /// A place in code.
   public struct Frame: Sendable, Hashable {
@@ -43,15 +45,17 @@ public struct DeathNote: Sendable, Hashable {
     sender = code <= 0 ? Int32(truncatingIfNeeded: word(24)) : nil
     stack = word(32)
     pid = Int32(truncatingIfNeeded: word(40))
-    frames = []
-    for index in 0..<Int(min(word(48), UInt64(HEDDLE_DEATH_FRAMES))) {
-      let offset = Self.framesOffset + 24 * index
-      let path = word(offset + 16)
-      frames.append(
-        unsafe Frame(
-          address: word(offset), fileOffset: word(offset + 8),
-          path: path >= 1 && path <= UInt64(HEDDLE_DEATH_PATHS) ? Self.path(Int(path) - 1, bytes) : nil))
+    func places(_ offset: Int, _ limit: Int32) -> [Frame] {
+      (0..<Int(min(word(offset), UInt64(limit)))).map { index in
+        let place = offset + 8 + 24 * index
+        let path = word(place + 16)
+        return unsafe Frame(
+          address: word(place), fileOffset: word(place + 8),
+          path: path >= 1 && path <= UInt64(HEDDLE_DEATH_PATHS) ? Self.path(Int(path) - 1, bytes) : nil)
+      }
     }
+    frames = places(Self.framesOffset, HEDDLE_DEATH_FRAMES)
+    words = places(Self.wordsOffset, HEDDLE_DEATH_WORDS)
   }
   /// What the worker of this memory left, if it left anything.
   public init?(_ memory: ChannelMemory) {
@@ -66,8 +70,9 @@ public struct DeathNote: Sendable, Hashable {
   ///
   /// Unit: bytes.
   public static let byteCount = MemoryLayout<heddle_death_note>.size
-  private static let framesOffset = 56
-  private static let pathsOffset = framesOffset + 24 * Int(HEDDLE_DEATH_FRAMES)
+  private static let framesOffset = 48
+  private static let wordsOffset = framesOffset + 8 + 24 * Int(HEDDLE_DEATH_FRAMES)
+  private static let pathsOffset = wordsOffset + 8 + 24 * Int(HEDDLE_DEATH_WORDS)
 
   private static func path(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> String? {
     let length = Int(HEDDLE_DEATH_PATH)

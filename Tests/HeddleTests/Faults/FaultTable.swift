@@ -7,7 +7,7 @@ import Testing
 
 /// When in a worker's life.
 enum Stage: String, Codable, CaseIterable, Sendable, CustomTestStringConvertible {
-  case starting, idle, readingArguments, running, writingResult, writingLargeResult, shuttingDown, beingCancelled
+  case starting, idle, readingArguments, running, writingResult, writingLargeResult, shuttingDown, beingCancelled, beingRecycled
   var testDescription: String { rawValue }
 }
 
@@ -24,7 +24,7 @@ func outcome(_ stage: Stage, _ fault: Fault) -> Outcome {
   // No worker, so no end of it; the message tells how it went.
   case (.starting, _): .fails(.workerNotStarted, [])
   // The job has ended before.
-  case (.idle, _), (.shuttingDown, _): .succeeds
+  case (.idle, _), (.shuttingDown, _), (.beingRecycled, _): .succeeds
   // Its end is what was asked for, however the worker takes it.
   case (.beingCancelled, _): .fails(.cancelled, [])
   // Only its time limit ends it.
@@ -118,6 +118,22 @@ extension Core {
         }
       }
     }
+    @Test func `a worker that dies while it makes room for another is replaced`() async throws {
+      try await within("all replacements") {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+          for fault in Fault.all {
+            group.addTask {
+              let pool = ProcessPoolExecutor(maxWorkers: 1, configuration: ProcessPoolConfiguration(jobsPerWorker: 1))
+              let first = try await pool.submit(FatedAtExit(fault: fault)).value
+              let next = try await pool.submit(WhoAmI()).value
+              #expect(first != next, "\(fault)")
+              await pool.shutdown(.finishAll)
+            }
+          }
+          try await group.waitForAll()
+        }
+      }
+    }
     @Test(arguments: Fault.all) func `a worker that dies while it is stopped holds up nobody`(fault: Fault) async throws {
       let scratch = Scratch()
       try await withSubject(.processes, workers: 1) { pool in
@@ -151,7 +167,7 @@ extension Result<Void, any Error> {
         #expect(error.message.contains(name), "\(error)", sourceLocation: sourceLocation)
       case .trap:
         #expect(error.message.contains("Index out of range"), "\(error)", sourceLocation: sourceLocation)
-        #expect(error.crashSite?.file?.hasSuffix("Faults/Fault.swift") == true, "\(error)", sourceLocation: sourceLocation)
+        #expect(error.crashSite?.file?.hasSuffix("Faults/Fault.swift") == true, "\(error.crashSite as Any)", sourceLocation: sourceLocation)
       default: break
       }
     default: Issue.record("\(self) instead of \(outcome)", sourceLocation: sourceLocation)

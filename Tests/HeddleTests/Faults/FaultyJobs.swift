@@ -1,6 +1,7 @@
 import Glibc
 import Heddle
 import HeddleSystem
+import HeddleWire
 
 /// Its worker meets its fate in one part of a job's life.
 struct Fated: Job {
@@ -46,25 +47,24 @@ struct Fate: Codable, Sendable {
   }
 }
 
-/// Has a large result on the way when the worker meets its fate: the writing thread is held up in the middle of it.
+/// Has a large result on the way when the worker meets its fate: a page in the middle of its ring may not be written.
 struct FatedWhileWriting: Job {
   var fault: Fault
   func run() async throws -> [UInt8] {
     guard let memory = OwnMemory() else { return [] }
-    let writer = pthread_self()
-    let begin = memory.head
-    // Not one of those that the table is about.
-    signal(SIGWINCH) { _ in while true { pause() } }
-    _ = try OSThread(name: "bomb", takesSignals: true) {
-      // Two rings full of it have gone through.
-      while unsafe UnsafeMutablePointer<UInt64>(bitPattern: UInt(bitPattern: memory.words))!.pointee &- begin < 2 << 20 { sched_yield() }
-      pthread_kill(writer, SIGWINCH)
-      fault.happen()
+    unsafe planned = fault
+    // On the thread that writes, just there.
+    signal(SIGSEGV) { _ in
+      signal(SIGSEGV, SIG_DFL)
+      var all = sigset_t()
+      unsafe sigfillset(&all)
+      unsafe pthread_sigmask(SIG_UNBLOCK, &all, nil)
+      unsafe planned.happen()
     }
-    return [UInt8](repeating: 7, count: 64 << 20)
+    unsafe mprotect(memory.ring + RegionLayout.ringByteCount / 2, 4096, PROT_NONE)
+    return [UInt8](repeating: 7, count: 4 << 20)
   }
 }
-extension OwnMemory: @unchecked Sendable {}
 
 /// Ends well, and leaves a thread behind that waits for a file to appear; answers with its process.
 struct PlantsBomb: Job {

@@ -90,7 +90,8 @@ struct Naps: Job {
 
 /// Counts how often each of many futures ends.
 final class Ends: Sendable {
-  private let state = Mutex<[Int]>([])
+  // Not `Synchronization.Mutex`, of whose futex the thread sanitizer knows nothing.
+  private let state = Locked<[Int]>([])
   var counts: [Int] { state.withLock { $0 } }
   var watched: Int { state.withLock { $0.count } }
 

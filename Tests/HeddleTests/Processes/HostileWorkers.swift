@@ -1,6 +1,7 @@
 import Glibc
 import Heddle
 import HeddleSystem
+import Synchronization
 import Testing
 
 /// What a worker that runs wild writes over its side of the channel.
@@ -38,7 +39,7 @@ struct OwnMemory {
     unsafe self.ring = ring
   }
   /// Bytes ever written to the ring.
-  var head: UInt64 { unsafe words.load(as: UInt64.self) }
+  var head: UInt64 { unsafe words.assumingMemoryBound(to: Atomic<UInt64>.self).pointee.load(ordering: .acquiring) }
 }
 extension Nonsense {
   /// Writes it, and rings.

@@ -52,21 +52,35 @@ final class CrashLocator: Sendable {
       site.file = found.file
       site.line = found.line
       site.isCaller = index > 0
+      return site
+    }
+    // Some functions of the runtime keep no frame pointer: then the first word of the stack that a call in a source may have left.
+    for word in note.words {
+      guard let path = word.path, let found = look(Place(path: path, offset: word.fileOffset &- 1), afterCall: true), found.file != nil
+      else {
+        continue
+      }
+      site.function = found.function
+      site.file = found.file
+      site.line = found.line
+      site.isCaller = true
       break
     }
     return site
   }
 
-  private func look(_ place: Place) -> Found? {
+  /// - Parameter afterCall: nil unless a call ends there.
+  private func look(_ place: Place, afterCall: Bool = false) -> Found? {
     let (known, image) = state.withLock { ($0.found[place], $0.images[place.path]) }
     if let known { return known }
     let information = image ?? LoadedFile.open(place.path).flatMap(DebugInformation.init)
-    let found = information.flatMap { Self.look(place.offset, in: $0) }
+    let isPossible = !afterCall || information?.isAfterCall(fileOffset: place.offset &+ 1) == true
+    let found = isPossible ? information.flatMap { Self.look(place.offset, in: $0) } : nil
     state.withLock { state in
       if state.images.count >= Self.limit { state.images = [:] }
       if state.found.count >= Self.limit { state.found = [:] }
       state.images[place.path] = .some(information)
-      state.found[place] = found
+      if isPossible { state.found[place] = found }
     }
     return found
   }

@@ -1,0 +1,53 @@
+import Glibc
+import Synchronization
+
+/// A thread that kills worker processes of this one at random, some of them after it has suspended them for a while.
+final class Killer: Sendable {
+  private struct State {
+    var random: Seeded
+    var kills = 0
+    var victims: Set<Int32> = []
+    var isOver = false
+  }
+  private let state: Mutex<State>
+  init(seed: UInt64) { state = Mutex(State(random: Seeded(seed))) }
+
+  /// Workers that were killed so far.
+  var count: Int { state.withLock { $0.kills } }
+  /// Whether that process was killed by this.
+  func hasKilled(_ pid: Int32) -> Bool { state.withLock { $0.victims.contains(pid) } }
+  func stop() { state.withLock { $0.isOver = true } }
+
+  func start() {
+    var thread = pthread_t()
+    pthread_create(
+      &thread, nil,
+      { context in
+        Unmanaged<Killer>.fromOpaque(context!).takeRetainedValue().run()
+        return nil
+      }, Unmanaged.passRetained(self).toOpaque())
+    pthread_detach(thread)
+  }
+  private func run() {
+    while true {
+      let (pause, choice, suspends, isOver) = state.withLock { state in
+        (
+          Int.random(in: 1000...45_000, using: &state.random), Int.random(in: 0..<1000, using: &state.random),
+          Int.random(in: 0..<20, using: &state.random) == 0, state.isOver
+        )
+      }
+      if isOver { return }
+      usleep(UInt32(pause))
+      let workers = Vitals.workers()
+      guard !workers.isEmpty else { continue }
+      let victim = workers[choice % workers.count]
+      if suspends {
+        kill(victim, SIGSTOP)
+        usleep(10_000)
+      }
+      // Noted first, so that nobody can see the death and not the killer.
+      let isNew = state.withLock { $0.victims.insert(victim).inserted }
+      if kill(victim, SIGKILL) == 0, isNew { state.withLock { $0.kills += 1 } }
+    }
+  }
+}
