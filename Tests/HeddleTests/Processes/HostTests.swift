@@ -44,8 +44,9 @@ private struct Program: Job {
     case .killed: break
     case .stopsWorkersAndIsKilled: for pid in pids(in: path) { kill(pid, SIGSTOP) }
     case .forksAndIsKilled:
-      // It holds what its parent held, and lives on.
+      // It holds what its parent held, and lives on: it is in a group of its own, which nobody kills.
       let child = startSleeper()
+      setpgid(child, child)
       append(Array("\(child)".utf8), to: path + ".forked")
     }
     kill(getpid(), SIGKILL)
@@ -168,11 +169,10 @@ extension Core {
       }
       let family = pids(in: scratch.path("pids"))
       #expect(family.count == 4)
+      let child = pids(in: scratch.path("pids.forked")).first
+      #expect((child == nil) == (end != .forksAndIsKilled) && child.map(isAlive) ?? true)
+      defer { if let child { kill(child, SIGKILL) } }
       try await eventually("the end of \(family)", limit: .seconds(1)) { !family.contains(where: isAlive) }
-      if end == .forksAndIsKilled {
-        let child = try #require(pids(in: scratch.path("pids.forked")).first)
-        kill(child, SIGKILL)
-      }
     }
     @Test func `in a forked child executors read as shut, and the parent's go on`() async throws {
       let scratch = Scratch()
