@@ -46,13 +46,17 @@ let package = Package(
       name: "HeddleWire", dependencies: ["CHeddle"], exclude: ["Codec/README.md", "Transport/README.md"], swiftSettings: strict),
     // Layer 2: what a user imports.
     .target(
-      name: "Heddle", dependencies: ["HeddleSystem", "HeddleWire", "CHeddle"], exclude: ["Processes/README.md", "Threads/README.md"],
+      name: "Heddle", dependencies: ["HeddleSystem", "HeddleWire", "CHeddle"],
+      exclude: ["Processes/README.md", "Processes/Death/README.md", "Threads/README.md"],
       swiftSettings: strict),
     // Layer 3: Python interpreters as workers.
     .target(
       name: "HeddlePython", dependencies: ["Heddle", "HeddleSystem", "HeddleWire"],
       exclude: ["Bridge/README.md"],
-      resources: [.embedInCode("Bridge/bridge.py")], swiftSettings: strict),
+      resources: [
+        "start_once", "start_worker", "bridge", "transport", "targets", "values", "worker", "loop", "interpreters", "entry",
+      ].map { .embedInCode("Bridge/\($0).py") },
+      swiftSettings: strict),
     // Layer 4: the command-line tool.
     .executableTarget(
       name: "HeddleCommand",

@@ -1,9 +1,12 @@
 // What a worker needs before Swift runs, and when Swift cannot run any more.
 #include "CHeddle.h"
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static void *lifeline(void *argument) {
@@ -36,3 +39,38 @@ void heddle_start_lifeline(int fd) {
 
 void heddle_exit(int code) { exit(code); }
 void heddle_exit_at_once(int code) { _exit(code); }
+
+static int worker_depth;
+int heddle_worker_depth(void) { return worker_depth; }
+
+static uint8_t output_secret[16];
+static bool has_output_secret;
+
+void heddle_prepare_output(void) {
+  // To a pipe or a file libc would keep lines back until 4 KiB are full, and lose them when the worker dies.
+  setvbuf(stdout, NULL, _IOLBF, 0);
+  const char *depth = getenv("HEDDLE_DEPTH");
+  worker_depth = depth ? atoi(depth) : 1;
+  unsetenv("HEDDLE_DEPTH");
+  const char *text = getenv("HEDDLE_OUTPUT_MARK");
+  if (!text || strlen(text) != 2 * sizeof output_secret) return;
+  for (size_t i = 0; i < sizeof output_secret; i++) {
+    char byte[3] = {text[2 * i], text[2 * i + 1], 0};
+    output_secret[i] = (uint8_t)strtoul(byte, NULL, 16);
+  }
+  has_output_secret = true;
+  unsetenv("HEDDLE_OUTPUT_MARK"); // a program that a job starts shall not know it
+}
+
+bool heddle_marks_output(void) { return has_output_secret; }
+
+void heddle_mark_output(uint64_t position, uint8_t end) {
+  uint8_t mark[25];
+  memcpy(mark, output_secret, 16);
+  for (int i = 0; i < 8; i++) mark[16 + i] = (uint8_t)(position >> 8 * i);
+  mark[24] = end;
+  fflush(stdout);
+  // Less than PIPE_BUF, so it is written whole.
+  for (int fd = 1; fd <= 2; fd++)
+    while (write(fd, mark, sizeof mark) < 0 && errno == EINTR) {}
+}

@@ -114,10 +114,7 @@ struct MapCommand: ParsableCommand {
 
   func validate() throws {
     func refuse(_ sentence: String) throws -> Never { throw ValidationError(sentence) }
-    switch on {
-    case .processes, .threads: break
-    default: try refuse("--on \(on.rawValue) is not there yet; use processes for computing or threads for waiting")
-    }
+    if on == .auto { try refuse("--on auto is not there yet; use processes for computing or threads for waiting") }
     let named = named
     let target = named.target
     if target == nil && named.template.isEmpty {
@@ -135,10 +132,10 @@ struct MapCommand: ParsableCommand {
     if shell && target != nil { try refuse("--shell is for a command after --; a function needs no shell") }
     if target == nil {
       if memoryLimit != nil { try refuse("--memory-limit is for functions; for commands see --memfree, or ulimit with --shell") }
-      if on == .threads { try refuse("--on threads is for functions; a command is a process") }
+      if on != .processes { try refuse("--on \(on.rawValue) is for functions; a command is a process") }
       if python != nil { try refuse("--python is for functions; name the interpreter in the command") }
     }
-    if case .percent? = timeout, on == .threads {
+    if case .percent? = timeout, on != .processes {
       try refuse("--timeout with a percentage needs --on processes: a thread cannot be stopped; name a time")
     }
     if outputFormat != nil && output == nil { try refuse("--output-format needs an --output file") }

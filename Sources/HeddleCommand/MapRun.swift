@@ -174,9 +174,11 @@ struct MapRun {
     case .function(let target):
       // Who waits for inputs, waits with the target; there a mistake in it is to be said at once.
       let isWaiting = options.inputFile.map { !Files.isRegular($0) } ?? false
-      let located = isWaiting ? nil : try locate(options, target)
+      let located = isWaiting || options.on != .processes && options.on != .threads ? nil : try locate(options, target)
+      let interpreter = try located ?? check(options, target)
+      try options.on.mode.demand(of: interpreter)
       var settings = RunnerSettings(
-        interpreter: try located ?? check(options, target), target: target, placement: options.on, workers: places, timeout: nil,
+        interpreter: interpreter, target: target, placement: options.on, workers: places, timeout: nil,
         retries: options.retries, memoryLimit: options.memoryLimit?.bytes)
       settings.printed = printed
       if case .span(let span)? = options.timeout {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import HeddlePython
 
 /// A span of time as an option: `30s`, `500ms`, `2m`, `1h`, `1d`, or plain seconds.
 struct TimeSpan: ExpressibleByArgument, Equatable {
@@ -48,8 +49,8 @@ enum TimeLimit: Equatable, CustomStringConvertible {
   func limit(median: Double?) -> Duration? {
     switch self {
     case .span(let span): span
-    // Less than a tenth of a second would measure how busy the machine is.
-    case .percent(let percent): median.map { .seconds(max($0 * percent / 100, 0.1)) }
+    // Less than a second would measure how busy the machine is, and how long a new worker takes to load the target.
+    case .percent(let percent): median.map { .seconds(max($0 * percent / 100, 1)) }
     }
   }
   var description: String {
@@ -184,7 +185,16 @@ enum Placement: String, ExpressibleByArgument, CaseIterable {
   case auto
 
   /// Those that can be chosen; the others are refused with a sentence of their own.
-  static var allValueStrings: [String] { [Placement.processes, .threads].map(\.rawValue) }
+  static var allValueStrings: [String] { [Placement.processes, .threads, .interpreters, .freeThreaded].map(\.rawValue) }
+  /// As the executor calls it.
+  var mode: PythonMode {
+    switch self {
+    case .processes, .auto: .processes
+    case .threads: .threads
+    case .interpreters: .interpreters
+    case .freeThreaded: .freeThreaded
+    }
+  }
 }
 
 /// What the lines of the input are.

@@ -96,21 +96,32 @@ final class PythonEngine: Sendable {
   private func make(_ target: PythonTarget) -> Result<ProcessPool, JobError> {
     do {
       let interpreter = try settings.interpreter ?? PythonInterpreter.find(explicit: settings.python, scriptFolder: target.scriptFolder)
-      let threads = mode == .threads ? maxWorkers : 1
+      try mode.demand(of: interpreter)
+      let initializer = try settings.initializer.map {
+        (target: try PythonTarget($0.target).description, arguments: try $0.encodedArguments())
+      }
       var recipe = WorkerRecipe(
         path: interpreter.executable,
-        arguments: [interpreter.executable] + Bridge.workerArguments(threads: threads, memoryLimit: settings.memoryLimit),
+        arguments: [interpreter.executable]
+          + Bridge.workerArguments(way: settings.concurrency > 1 ? "loop" : mode.way, threads: width, memoryLimit: settings.memoryLimit),
         environment: ChildProcess.environment)
-      recipe.width = threads
+      // A free-threaded build takes 1 GiB at its start otherwise, all of which counts. Unit: KiB.
+      if settings.memoryLimit != nil { recipe.environment.append("MIMALLOC_ARENA_RESERVE=65536") }
+      recipe.program = try PrivateFile(Bridge.program(for: interpreter.executable, initializer: initializer))
+      recipe.width = width
       recipe.tellsStarts = true
       recipe.hasLifelinePipe = true
       recipe.standardOutput = settings.printsToStandardError ? .standardError : .inherited
       recipe.printed = settings.printed
-      return .success(try ProcessPool(recipe: recipe, maxWorkers: mode == .threads ? 1 : maxWorkers))
+      return .success(try ProcessPool(recipe: recipe, maxWorkers: mode == .processes ? maxWorkers : 1))
+    } catch let error as EncodingError {
+      return .failure(JobError(code: .notEncodable, message: "The initializer's arguments cannot be sent to Python: \(error)."))
     } catch {
       return .failure(JobError(code: .workerNotStarted, message: "No Python worker can be started: \(error)"))
     }
   }
+  /// How many calls one worker runs at once.
+  private var width: Int { (mode == .processes ? 1 : maxWorkers) * settings.concurrency }
 
   var processorTime: Duration {
     guard case .success(let pool)? = state.withLock({ $0.pool }) else { return .zero }

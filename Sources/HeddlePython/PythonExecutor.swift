@@ -1,15 +1,6 @@
 public import Heddle
 import HeddleSystem
 
-/// How a ``PythonExecutor`` runs calls at once.
-public enum PythonMode: String, Sendable, Hashable, CaseIterable {
-  /// Each call in one of several interpreter processes: for functions that compute, on every core. A crash costs one call.
-  case processes
-  /// All calls in one interpreter process, on threads under one GIL: for functions that wait. They share the module's globals; a
-  /// crash costs all calls that run at that moment.
-  case threads
-}
-
 /// Runs Python functions in interpreters of their own, where the GIL of one does not hold up another.
 ///
 /// ```swift
@@ -22,7 +13,7 @@ public enum PythonMode: String, Sendable, Hashable, CaseIterable {
 /// in an extension ends only that process. A call that raises fails with ``PythonFailure``; one whose interpreter died with a
 /// `JobError`.
 ///
-/// With `.threads` a running call cannot be stopped without the others: `cancel()` answers false, and after a time limit the future ends
+/// With a mode other than `.processes` a running call cannot be stopped without the others: `cancel()` answers false, and after a time limit the future ends
 /// but the thread is free only when the function returns. When all threads are lost like that the interpreter is replaced, and what the
 /// module held in its globals is gone. (With `maxWorkers: 1` there are no others: the interpreter is stopped, as with `.processes`.)
 public final class PythonExecutor: Sendable {
@@ -36,7 +27,8 @@ public final class PythonExecutor: Sendable {
   ///
   /// - Parameters:
   ///   - maxWorkers: at least 1; nil: `Parallelism.available`.
-  ///   - mode: processes or threads.
+  ///   - mode: how calls run at once. Where the interpreter cannot, calls fail with code `workerNotStarted` and a message that says what
+  ///     can.
   ///   - python: path of the interpreter; nil: that of `VIRTUAL_ENV`, of a `.venv` beside the script, or `python3` on the path, looked
   ///     for at the first call. Where there is none, calls fail with code `workerNotStarted` and a message that says what was tried.
   public convenience init(maxWorkers: Int? = nil, mode: PythonMode = .processes, python: String? = nil) {
@@ -100,6 +92,10 @@ package struct PythonSettings: Sendable {
   ///
   /// Unit: bytes.
   package var memoryLimit: Int?
+  /// How many calls one worker runs at once; see `PythonExecutor.init`.
+  package var concurrency = 1
+  /// A call that comes before all others in each worker.
+  package var initializer: PythonCall<PythonValue>?
 
   package init(python: String? = nil) { self.python = python }
 }

@@ -10,6 +10,6 @@ extension PythonInterpreter {
     guard let file = try? Descriptor.open(path, for: .reading), let start = try? file.readSlice(at: 0, count: 4),
       start == [0x7f] + Array("ELF".utf8)
     else { return nil }
-    return PythonInterpreter(executable: path, version: [])
+    return PythonInterpreter(executable: path, version: [], hasGIL: true)
   }
 }

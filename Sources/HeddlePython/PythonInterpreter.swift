@@ -7,6 +7,8 @@ public struct PythonInterpreter: Sendable, Hashable {
   public let executable: String
   /// Major, minor and micro number: `[3, 11, 7]`.
   public let version: [Int]
+  /// Whether its threads take turns: always, but for a free-threaded build (3.13 and later, `python3.13t`).
+  public let hasGIL: Bool
 
   /// The oldest version that the bridge runs on.
   public static let oldestVersion = [3, 8]
@@ -36,23 +38,33 @@ extension PythonInterpreter {
   public static func find(explicit: String? = nil, scriptFolder: String? = nil) throws -> PythonInterpreter {
     let environment = ChildProcess.environment
     let path = try locate(explicit: explicit, scriptFolder: scriptFolder, environment: environment)
-    // The executable's own line is last: nothing may be printed before it but by a broken site.
-    let script = "import sys; print('.'.join(str(n) for n in sys.version_info[:3])); print(sys.executable)"
     let output: ChildProcess.Output
     do {
       // Not `-I -S`: a shim or a virtual environment tells its `sys.executable` either way, and Python 2 knows no `-I`.
-      output = try ChildProcess.run(path: path, arguments: [path, "-E", "-S", "-c", script], environment: environment, limit: probeLimit)
+      output = try ChildProcess.run(
+        path: path, arguments: [path] + Bridge.arguments(["about", "3"], isolated: true), environment: environment, limit: probeLimit)
     } catch {
       throw PythonInterpreterError("\(path) cannot be started: \(error)")
     }
-    let lines = String(decoding: output.standardOutput, as: UTF8.self).split(separator: "\n")
-    let version = lines.first?.split(separator: ".").compactMap { Int($0) } ?? []
-    guard output.exit == .code(0), lines.count == 2, version.count == 3 else { throw notPython(path, output) }
-    guard !version.lexicographicallyPrecedes(oldestVersion) else {
-      throw PythonInterpreterError(
-        "\(path) is Python \(version.map(String.init).joined(separator: ".")); Heddle needs 3.8 or later: name one with --python")
+    guard output.exit == .code(0), let answer = try? MarshalDecoder().decode(About.self, from: output.answer) else {
+      throw notPython(path, output)
     }
-    return PythonInterpreter(executable: lines[1].isEmpty ? path : String(lines[1]), version: version)
+    return answer.interpreter(path)
+  }
+
+  /// What an interpreter says of itself, with the bridge compiled for the next of its kind.
+  struct About: Decodable {
+    var version: [Int]
+    var executable: String
+    var hasGIL: Bool
+    var magic: [UInt8]
+    var code: [UInt8]
+
+    func interpreter(_ path: String) -> PythonInterpreter {
+      let interpreter = PythonInterpreter(executable: executable.isEmpty ? path : executable, version: version, hasGIL: hasGIL)
+      Bridge.keep(Bridge.Compiled(magic: magic, code: code), for: interpreter.executable)
+      return interpreter
+    }
   }
 
   static func notPython(_ path: String, _ output: ChildProcess.Output) -> PythonInterpreterError {
@@ -60,6 +72,9 @@ extension PythonInterpreter {
     // Of a traceback the last line says what is wrong, of a shim's advice the first.
     let lines = String(decoding: output.standardError, as: UTF8.self).split(separator: "\n")
     let line = lines.last?.first?.isWhitespace == true ? lines.first : lines.last
+    if output.exit == .code(78), let line, line.hasPrefix("Heddle needs") {
+      return PythonInterpreterError("\(line); name another with --python")
+    }
     let complaint = line.map { ": \($0)" } ?? ""
     return PythonInterpreterError("\(path) is no Python interpreter that works\(complaint)")
   }
@@ -135,7 +150,11 @@ extension PythonInterpreter {
         "\(target) was not loaded within \(limit); move what takes that long into the function", reason: .importFailed)
     }
     let answer: CheckAnswer
-    do { answer = try MarshalDecoder().decode(CheckAnswer.self, from: Array(output.answer.dropFirst())) } catch {
+    let about: About
+    do {
+      answer = try MarshalDecoder().decode(CheckAnswer.self, from: Array(output.answer.dropFirst()))
+      about = try MarshalDecoder().decode(About.self, from: Array(output.answer.dropFirst()))
+    } catch {
       let end =
         switch output.exit {
         case .signal(let number): "was killed by signal \(number)"
@@ -149,32 +168,12 @@ extension PythonInterpreter {
       throw PythonTargetError(
         answer.message ?? reason, reason: PythonTargetError.Reason(rawValue: reason) ?? .importFailed, failure: answer.failure)
     }
-    return PythonInterpreter(executable: answer.executable.isEmpty ? path : answer.executable, version: answer.version)
+    return about.interpreter(path)
   }
 
   private struct CheckAnswer: Decodable {
-    var version: [Int]
-    var executable: String
     var reason: String?
     var message: String?
     var failure: PythonFailure?
-  }
-}
-
-/// The worker script, as a program to start.
-enum Bridge {
-  /// Arguments of an interpreter that serve a pool, on the descriptors that a recipe gives a worker.
-  static func workerArguments(threads: Int, memoryLimit: Int?) -> [String] {
-    let numbers = [
-      Int(WorkerRecipe.socketNumber), Int(WorkerRecipe.memoryNumber), Int(WorkerRecipe.lifelineNumber), threads, memoryLimit ?? 0,
-    ]
-    return arguments(["serve"] + numbers.map(String.init))
-  }
-  /// Arguments of an interpreter that run the bridge with `arguments`.
-  ///
-  /// The script is an argument itself: no file of ours has to be found at run time, and tracebacks name it `<heddle>`.
-  static func arguments(_ arguments: [String]) -> [String] {
-    let script = String(decoding: PackageResources.bridge_py, as: UTF8.self)
-    return ["-c", loader, script, cachePath(of: script)] + arguments
   }
 }

@@ -7,23 +7,28 @@ protocol PythonResultReceiver: ResultReceiver {
   init(target: String)
 }
 
-/// A worker's answer, taken apart: what was measured stands before the payload, in 16 bytes.
+/// A worker's answer, taken apart: three numbers stand before the payload, in 24 bytes.
 struct PythonAnswer {
   /// Processor time of the call's thread, and time on the clock.
   var processorTime: Duration
   var wallTime: Duration
+  /// Of a measured call: the most memory that its process had meanwhile, in bytes.
+  ///
+  /// Of a stream's piece: which it is, from 0; of its end: how many there were.
+  var extra: UInt64
   var attempt: Int
   var kind: UInt32
   var payload: [UInt8]
 
   /// nil: too short to be one.
   init?(_ answer: WorkerAnswer) {
-    guard unsafe answer.bytes.count >= 16 else { return nil }
+    guard unsafe answer.bytes.count >= 24 else { return nil }
     processorTime = unsafe .nanoseconds(Int64(clamping: answer.bytes.loadUnaligned(fromByteOffset: 0, as: UInt64.self)))
     wallTime = unsafe .nanoseconds(Int64(clamping: answer.bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
+    extra = unsafe answer.bytes.loadUnaligned(fromByteOffset: 16, as: UInt64.self)
     attempt = answer.attempt
     kind = answer.kind
-    payload = unsafe Array(answer.bytes.dropFirst(16))
+    payload = unsafe Array(answer.bytes.dropFirst(24))
   }
 
   /// The bytes of the value, or the error that stands in its place.

@@ -75,6 +75,12 @@ public struct PythonTargetError: Error, Sendable, Hashable, CustomStringConverti
     case notCallable
     /// The file or module raised when it was loaded; `failure` is what it raised.
     case importFailed
+    /// The class of a method gave no object when it was called without arguments; `failure` is what it raised.
+    case constructionFailed
+    /// It needs a module that does not work in the executor's mode; the message names the module. The call may have run in part.
+    case unsuitedModule
+    /// The executor's initializer raised each time that it was tried; `failure` is what it raised.
+    case initializerFailed
   }
   /// What is wrong.
   public let reason: Reason

@@ -13,7 +13,7 @@ import CHeddle
 
   /// Takes over `number`, which nobody else may close.
   public init(owning number: Int32) { self.number = number }
-  deinit { close(number) }
+  deinit { if number >= 0 { close(number) } }
 
   /// Gives the number away; the caller closes it.
   public consuming func release() -> Int32 {
@@ -33,6 +33,8 @@ import CHeddle
     guard unsafe heddle_pipe(&fds) == 0 else { throw SystemError("make a pipe") }
     return Pair(first: Descriptor(owning: fds[0]), second: Descriptor(owning: fds[1]))
   }
+  /// No pipe: two descriptors that nobody polls, with the number -1.
+  public static func noPipe() -> Pair { Pair(first: Descriptor(owning: -1), second: Descriptor(owning: -1)) }
   /// A counter one can poll: `wake` makes it readable, `drain` takes that back.
   public static func event() throws(SystemError) -> Descriptor {
     let number = heddle_event_descriptor()

@@ -5,19 +5,37 @@ import Testing
 
 @testable import HeddlePython
 
-/// Every mode on every Python that the package promises; those that this machine lacks are skipped by name.
-struct Setting: Sendable, CustomStringConvertible {
+/// Every mode on every Python that has it; those that this machine lacks are skipped by name.
+struct Setting: Sendable, CustomStringConvertible, CustomTestStringConvertible {
   var mode: PythonMode
-  var version: String
-  var description: String { "\(mode) on Python \(version)" }
+  /// nil: the Python that is found without a name.
+  var version: String?
+  var description: String { "\(mode) on Python\(version.map { " \($0)" } ?? "")" }
+  var testDescription: String { description }
 
   static let versions = ["3.8.18", "3.9.18", "3.10.13", "3.11.7", "3.12.1", "3.13.0"]
-  static let all = PythonMode.allCases.flatMap { mode in versions.map { Setting(mode: mode, version: $0) } }
+  static let all =
+    [PythonMode.processes, .threads].flatMap { mode in versions.map { Setting(mode: mode, version: $0) } }
+    + [Setting(mode: .interpreters, version: "3.12.1"), Setting(mode: .interpreters, version: "3.13.0"), freeThreaded]
+    + [Setting(mode: .processes, version: "3.13t")]
+  /// Each mode once.
+  static let modes = [
+    Setting(mode: .processes), Setting(mode: .threads), Setting(mode: .interpreters, version: "3.13.0"), freeThreaded,
+  ]
+  static let freeThreaded = Setting(mode: .freeThreaded, version: "3.13t")
+  var isOneProcess: Bool { mode != .processes }
 
-  func executor(maxWorkers: Int = 2) throws -> PythonExecutor {
-    let path = "/root/.pyenv/versions/\(version)/bin/python3"
-    if !FileManager.default.isExecutableFile(atPath: path) { try Test.cancel("no Python \(version) on this machine") }
-    return PythonExecutor(maxWorkers: maxWorkers, mode: mode, python: path)
+  /// The interpreter's path; the test is skipped where there is none.
+  func python() throws -> String? {
+    guard let version else { return nil }
+    if let path = Pythons.path(version) { return path }
+    try Test.cancel("no Python \(version) on this machine")
+  }
+  var isHere: Bool { version.map { Pythons.path($0) != nil } ?? true }
+  func executor(maxWorkers: Int = 2, settings: PythonSettings = PythonSettings()) throws -> PythonExecutor {
+    var settings = settings
+    settings.python = try python()
+    return PythonExecutor(maxWorkers: maxWorkers, mode: mode, settings: settings)
   }
 }
 
@@ -37,7 +55,7 @@ struct Functions: Sendable {
   }
 
   static let text = """
-    import ctypes, multiprocessing, os, subprocess, sys, threading, time
+    import os, subprocess, sys, threading, time
     print("printed at import")
     def echo(x): return x
     def kind(x): return type(x).__name__
@@ -57,7 +75,9 @@ struct Functions: Sendable {
     def unsendable(): return {"inner": [object()]}
     def leave(): sys.exit(3)
     def die(code): os._exit(code)
-    def segfault(): ctypes.string_at(0)
+    def segfault():
+        import ctypes
+        ctypes.string_at(0)
     def loop():
         while True: pass
     def pid(): return os.getpid()
@@ -70,6 +90,7 @@ struct Functions: Sendable {
         tell(path, "%d %d" % (os.getpid(), child.pid))
         while True: pass
     def hold_gil(path):
+        import ctypes
         tell(path, str(os.getpid()))
         ctypes.PyDLL(None).sleep(600)
     def once(path, name, *arguments):
@@ -89,9 +110,11 @@ struct Functions: Sendable {
         if child == 0: return "the child's"
         return os.waitpid(child, 0)[1]
     def pool():
+        import multiprocessing
         with multiprocessing.get_context("fork").Pool(2) as workers: return workers.map(square, range(4))
     def take(n): return len(bytearray(n))
     def prefix(): return sys.prefix
+    def add(n): return sum(range(n))
     """
 }
 
@@ -184,9 +207,9 @@ struct ExecutorTests: Sendable {
     }
   }
 
-  @Test(arguments: PythonMode.allCases)
-  func `a call has keywords and names methods and modules`(mode: PythonMode) async throws {
-    try await withExecutor(PythonExecutor(maxWorkers: 2, mode: mode)) { (python) async throws in
+  @Test(arguments: Setting.modes)
+  func `a call has keywords and names methods and modules`(setting: Setting) async throws {
+    try await withExecutor(setting.executor()) { (python) async throws in
       let call = PythonCall<PythonValue>(functions.target("both"), 1, "two", keywords: ["three": 3, "four": [4]])
       #expect(try await python.submit(call).value == [[1, "two"], ["three": 3, "four": [4]]])
       #expect(try await python.submit(PythonCall<Int>(functions.target("Tool.triple"), 4)).value == 12)
@@ -197,9 +220,9 @@ struct ExecutorTests: Sendable {
     }
   }
 
-  @Test(arguments: PythonMode.allCases)
-  func `an exception arrives as what Python would have printed`(mode: PythonMode) async throws {
-    try await withExecutor(PythonExecutor(maxWorkers: 1, mode: mode)) { (python) async throws in
+  @Test(arguments: Setting.modes)
+  func `an exception arrives as what Python would have printed`(setting: Setting) async throws {
+    try await withExecutor(setting.executor(maxWorkers: 1)) { (python) async throws in
       let failure = await #expect(throws: PythonFailure.self) { try await python.submit(PythonCall<Int>(functions.target("fail"))).value }
       #expect(failure?.type == "ValueError" && failure?.message == "no good" && failure?.notes == ["a note"])
       #expect(failure?.cause?.type == "KeyError" && failure?.isDirectConsequence == true)
@@ -210,10 +233,10 @@ struct ExecutorTests: Sendable {
     }
   }
 
-  @Test(arguments: PythonMode.allCases)
-  func `what cannot be called or sent fails its own call with a sentence`(mode: PythonMode) async throws {
+  @Test(arguments: Setting.modes)
+  func `what cannot be called or sent fails its own call with a sentence`(setting: Setting) async throws {
     try functions.folder.write("broken.py", "import os\nraise KeyError('at import')\n")
-    try await withExecutor(PythonExecutor(maxWorkers: 2, mode: mode)) { (python) async throws in
+    try await withExecutor(setting.executor()) { (python) async throws in
       for (target, reason, part) in [
         (functions.target("ecko"), PythonTargetError.Reason.missingFunction, "did you mean echo?"),
         ("\(functions.folder.path)/wrk.py:f", .missingFile, "did you mean work.py?"),
@@ -235,15 +258,15 @@ struct ExecutorTests: Sendable {
       #expect(await failure(PythonCall<Int>(functions.target("echo"), Odd()))?.code == .notEncodable)
       #expect(try await python.submit(PythonCall<Int>(functions.target("echo"), 1)).value == 1)
     }
-    let none = PythonExecutor(maxWorkers: 1, mode: mode, python: "/no/such/python")
+    let none = PythonExecutor(maxWorkers: 1, mode: setting.mode, python: "/no/such/python")
     let error = await #expect(throws: JobError.self) { try await none.submit(PythonCall<Int>("math:sqrt", 1)).value }
     #expect(error?.code == .workerNotStarted && error?.message.contains("/no/such/python does not exist") == true)
     await none.shutdown()
   }
 
-  @Test(arguments: PythonMode.allCases)
-  func `a dead interpreter is an error that says how it died and the executor goes on`(mode: PythonMode) async throws {
-    try await withExecutor(PythonExecutor(maxWorkers: 1, mode: mode)) { (python) async throws in
+  @Test(arguments: Setting.modes)
+  func `a dead interpreter is an error that says how it died and the executor goes on`(setting: Setting) async throws {
+    try await withExecutor(setting.executor(maxWorkers: 1)) { (python) async throws in
       let table: [(PythonCall<PythonValue>, WorkerExit)] = [
         (PythonCall(functions.target("die"), 7), .code(7)), (PythonCall(functions.target("segfault")), .signal(SIGSEGV)),
       ]
@@ -314,13 +337,13 @@ struct ExecutorTests: Sendable {
     }
   }
 
-  @Test(arguments: PythonMode.allCases)
-  func `a waiting call is cancelled and a running one where that can be`(mode: PythonMode) async throws {
+  @Test(arguments: Setting.modes)
+  func `a waiting call is cancelled and a running one where that can be`(setting: Setting) async throws {
     // One thread that nobody shares is stopped like a process.
-    try await withExecutor(PythonExecutor(maxWorkers: mode == .threads ? 2 : 1, mode: mode)) { (python) async throws in
+    try await withExecutor(setting.executor(maxWorkers: setting.isOneProcess ? 2 : 1)) { (python) async throws in
       let gate = functions.gate()
       let other = functions.gate()
-      let beside = mode == .threads ? python.submit(PythonCall<String>(functions.target("wait"), other.path)) : nil
+      let beside = setting.isOneProcess ? python.submit(PythonCall<String>(functions.target("wait"), other.path)) : nil
       let running = python.submit(PythonCall<String>(functions.target("wait"), gate.path))
       await isRunning(running)
       let waiting = (0..<10).map { python.submit(PythonCall<Int>(functions.target("echo"), $0)) }
@@ -328,7 +351,7 @@ struct ExecutorTests: Sendable {
         #expect(future.cancel())
         #expect(future.state == .cancelled)
       }
-      if mode == .processes {
+      if !setting.isOneProcess {
         #expect(running.cancel())
         let error = await #expect(throws: JobError.self) { try await running.value }
         #expect(error?.code == .cancelled && running.state == .cancelled)
@@ -343,9 +366,9 @@ struct ExecutorTests: Sendable {
     }
   }
 
-  @Test(arguments: PythonMode.allCases)
-  func `each cause of failure is tried again as often as its policy says`(mode: PythonMode) async throws {
-    try await withExecutor(PythonExecutor(maxWorkers: 2, mode: mode)) { (python) async throws in
+  @Test(arguments: Setting.modes)
+  func `each cause of failure is tried again as often as its policy says`(setting: Setting) async throws {
+    try await withExecutor(setting.executor()) { (python) async throws in
       func options(_ policy: RetryPolicy) -> JobOptions {
         var policy = policy
         policy.backoff = .immediate
@@ -371,13 +394,13 @@ struct ExecutorTests: Sendable {
     }
   }
 
-  @Test(arguments: PythonMode.allCases)
-  func `what a function prints disturbs no result`(mode: PythonMode) async throws {
+  @Test(arguments: Setting.modes)
+  func `what a function prints disturbs no result`(setting: Setting) async throws {
     var settings = PythonSettings()
     settings.printsToStandardError = true
     let printed = Locked([UInt8]())
     settings.printed = { bytes in printed.withLock { $0 += bytes } }
-    try await withExecutor(PythonExecutor(maxWorkers: 2, mode: mode, settings: settings)) { (python) async throws in
+    try await withExecutor(setting.executor(settings: settings)) { (python) async throws in
       let futures = (0..<20).map { python.submit(PythonCall<Int>(functions.target("loud"), $0)) }
       for (number, future) in futures.enumerated() { #expect(try await future.value == number) }
     }
@@ -385,9 +408,9 @@ struct ExecutorTests: Sendable {
     for part in ["printed at import", "printed 19", "raw", "err", "from a child"] { #expect(text.contains(part), "\(part)") }
   }
 
-  @Test(arguments: PythonMode.allCases)
-  func `arguments and results of any size travel, many at once`(mode: PythonMode) async throws {
-    try await withExecutor(PythonExecutor(maxWorkers: 2, mode: mode)) { (python) async throws in
+  @Test(arguments: Setting.modes)
+  func `arguments and results of any size travel, many at once`(setting: Setting) async throws {
+    try await withExecutor(setting.executor()) { (python) async throws in
       let limit = 1 << 17
       for size in [0, 1, 15, 16, limit - 60, limit - 16, limit, limit + 1, 1 << 20, 5_000_001, 1 << 26] {
         #expect(try await python.submit(PythonCall<Int>(functions.target("size"), Data(count: size))).value == size)
@@ -429,9 +452,9 @@ struct ExecutorTests: Sendable {
     for pid in pids.withLock({ $0 }) { #expect(await isGone(pid)) }
   }
 
-  @Test(arguments: PythonMode.allCases)
-  func `futures of Python and of threads are waited for together`(mode: PythonMode) async throws {
-    try await withExecutor(PythonExecutor(maxWorkers: 1, mode: mode)) { (python) async throws in
+  @Test(arguments: Setting.modes)
+  func `futures of Python and of threads are waited for together`(setting: Setting) async throws {
+    try await withExecutor(setting.executor(maxWorkers: 1)) { (python) async throws in
       try await withExecutor(ThreadPoolExecutor(maxWorkers: 1)) { (threads) async throws in
         let futures: [AnyFuture] = [python.submit(PythonCall<Int>(functions.target("echo"), 1)), threads.submit { 2 }]
         let (done, pending) = await wait(for: futures, until: .allCompleted)
@@ -440,10 +463,10 @@ struct ExecutorTests: Sendable {
     }
   }
 
-  @Test(arguments: PythonMode.allCases, [true, false])
-  func `an executor that goes leaves no process`(mode: PythonMode, shutsDown: Bool) async throws {
+  @Test(arguments: Setting.modes, [true, false])
+  func `an executor that goes leaves no process`(setting: Setting, shutsDown: Bool) async throws {
     for end in [ShutdownMode.finishAll, .finishRunning, .kill(after: .zero)] {
-      var python: PythonExecutor? = PythonExecutor(maxWorkers: 2, mode: mode)
+      var python: PythonExecutor? = try setting.executor()
       let pid = try await python!.submit(PythonCall<Int32>(functions.target("pid"))).value
       let futures = (0..<100).map { python!.submit(PythonCall<Int>(functions.target("echo"), $0)) }
       if shutsDown {
@@ -468,8 +491,8 @@ struct ExecutorTests: Sendable {
       // The first round opens what the libraries keep.
       var before = (0, 0)
       for round in 0..<4 {
-        for mode in PythonMode.allCases {
-          let python = PythonExecutor(maxWorkers: 2, mode: mode)
+        for setting in Setting.modes where setting.isHere {
+          let python = try setting.executor()
           for future in (0..<10).map({ python.submit(PythonCall<Int>(target, $0)) }) { _ = try await future.value }
           await python.shutdown(round % 2 == 0 ? .finishAll : .kill(after: .zero))
         }
@@ -482,10 +505,10 @@ struct ExecutorTests: Sendable {
     }
   }
 
-  @Test(arguments: PythonMode.allCases)
-  func `an interpreter that keeps the GIL for ever dies with its parent`(mode: PythonMode) async throws {
+  @Test(arguments: Setting.modes)
+  func `an interpreter that keeps the GIL for ever dies with its parent`(setting: Setting) async throws {
     let gate = functions.gate()
-    let (target, name, path) = (functions.target("hold_gil"), mode.rawValue, gate.path)
+    let (target, name, path, interpreter) = (functions.target("hold_gil"), setting.mode.rawValue, gate.path, try setting.python())
     let pid = Box()
     let reader = Future<Void>(in: nil)
     // On a thread of its own: an exit test blocks one of the cooperative pool's.
@@ -497,8 +520,11 @@ struct ExecutorTests: Sendable {
       try? FileManager.default.removeItem(atPath: path)
       reader.succeed(())
     }
-    await #expect(processExitsWith: .signal(SIGKILL)) { [target = target as String, path = path as String, name = name as String] in
-      let python = PythonExecutor(maxWorkers: 1, mode: PythonMode(rawValue: name)!)
+    await #expect(processExitsWith: .signal(SIGKILL)) {
+      [
+        target = target as String, path = path as String, name = name as String, interpreter = interpreter as String?
+      ] in
+      let python = PythonExecutor(maxWorkers: 1, mode: PythonMode(rawValue: name)!, python: interpreter)
       let call = python.submit(PythonCall<Int>(target, path))
       while FileManager.default.fileExists(atPath: path) && !call.isDone { try await Task.sleep(for: .milliseconds(5)) }
       kill(getpid(), SIGKILL)
@@ -511,8 +537,8 @@ struct ExecutorTests: Sendable {
 
   @Test(arguments: Setting.all)
   func `a function may fork, start programs and use multiprocessing`(setting: Setting) async throws {
-    // Beside other threads a fork is a gamble in Python itself.
-    if setting.mode == .threads { try Test.cancel("forking beside threads is not safe in Python") }
+    // Beside other threads a fork is a gamble in Python itself, and a sub-interpreter refuses.
+    if setting.isOneProcess { try Test.cancel("forking beside threads is not safe in Python") }
     try await withExecutor(setting.executor()) { (python) async throws in
       for _ in 0..<3 {
         #expect(try await python.submit(PythonCall<Int>(functions.target("forks"))).value == 0)
@@ -524,10 +550,9 @@ struct ExecutorTests: Sendable {
 
   @Test(arguments: Setting.all)
   func `a worker that may have little memory says when it needs more`(setting: Setting) async throws {
-    var settings = PythonSettings(python: "/root/.pyenv/versions/\(setting.version)/bin/python3")
+    var settings = PythonSettings()
     settings.memoryLimit = 300 << 20
-    _ = try setting.executor()
-    try await withExecutor(PythonExecutor(maxWorkers: 1, mode: setting.mode, settings: settings)) { (python) async throws in
+    try await withExecutor(setting.executor(maxWorkers: 1, settings: settings)) { (python) async throws in
       #expect(try await python.submit(PythonCall<Int>(functions.target("take"), 50 << 20)).value == 50 << 20)
       let error = await #expect(throws: JobError.self) {
         try await python.submit(PythonCall<Int>(functions.target("take"), 400 << 20)).value

@@ -6,6 +6,12 @@ import Testing
 
 /// The Pythons that this machine has, newest first.
 enum Pythons {
+  /// Where the Python of that version is: a version manager's, or for `3.13t` also one on the path.
+  static func path(_ version: String) -> String? {
+    let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":")
+    return (["/root/.pyenv/versions/\(version)/bin/python3"] + folders.map { "\($0)/python\(version)" })
+      .first { FileManager.default.isExecutableFile(atPath: $0) }
+  }
   static let all: [PythonInterpreter] = {
     let folder = "/root/.pyenv/versions"
     let versions = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
@@ -45,9 +51,11 @@ struct InterpreterTests {
   @Test func `what is no python is refused with a sentence`() throws {
     let folder = try TemporaryFolder()
     try folder.write("false", "#!/bin/sh\necho nonsense >&2\nexit 3\n", executable: true)
-    try folder.write("old", "#!/bin/sh\necho 3.6.15\necho /usr/bin/python3.6\n", executable: true)
+    try folder.write("old", "#!/bin/sh\necho 'Heddle needs Python 3.8 or later; $0 is 3.6.15' >&2\nexit 78\n", executable: true)
     try folder.write("text", "no program")
-    for (name, part) in [("false", "nonsense"), ("old", "Heddle needs 3.8"), ("text", "is not a program"), ("none", "does not exist")] {
+    for (name, part) in [
+      ("false", "nonsense"), ("old", "is 3.6.15; name another with --python"), ("text", "is not a program"), ("none", "does not exist"),
+    ] {
       let error = #expect(throws: PythonInterpreterError.self) { try PythonInterpreter.find(explicit: "\(folder.path)/\(name)") }
       #expect(error?.message.contains(part) == true, "\(String(describing: error))")
     }

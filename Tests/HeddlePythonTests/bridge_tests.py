@@ -16,7 +16,21 @@ import textwrap
 import types
 import unittest
 
-BRIDGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../Sources/HeddlePython/Bridge/bridge.py")
+FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../Sources/HeddlePython/Bridge")
+#: The order of the program's parts, as in Bridge.swift.
+PARTS = ["bridge", "transport", "targets", "values", "worker", "loop", "interpreters", "entry"]
+NAME = "<heddle>"
+
+
+def program():
+    """The bridge as one text."""
+    texts = []
+    for part in PARTS:
+        with open(os.path.join(FOLDER, part + ".py")) as source:
+            texts.append(source.read())
+    return "\n\n".join(texts)
+
+
 HELLO = 0
 RETURNED, RAISED, REFUSED, UNSENDABLE, OUT_OF_MEMORY = 1, 3, 4, 5, 6
 
@@ -49,7 +63,7 @@ class StreamTransport:
         position, length = struct.unpack_from("<QH", frame)
         return position, frame[10 : 10 + length].decode(), memoryview(frame)[10 + length :]
 
-    def send(self, kind, position, payload, cpu=0, wall=0):
+    def send(self, kind, position, payload, cpu=0, wall=0, extra=0, more=0):
         self.socket.sendall(struct.pack("<IBQQQ", len(payload) + 25, kind, position, cpu, wall) + payload)
 
     def close(self):
@@ -60,11 +74,11 @@ def serve():
     """Runs the bridge with a stream: what `Bridge` below starts."""
     del sys.path[0]
     bridge = types.ModuleType("bridge")
-    with open(BRIDGE) as source:
-        exec(compile(source.read(), BRIDGE, "exec"), bridge.__dict__)
+    exec(compile(program(), NAME, "exec"), bridge.__dict__)
     bridge.RingTransport = StreamTransport
-    channel, lifeline, threads, limit = [int(n) for n in sys.argv[2:6]]
-    bridge.serve(channel, -1, lifeline, threads, limit)
+    channel, lifeline, threads, limit = [int(n) for n in sys.argv[3:7]]
+    bridge.serve(channel, os.dup(0), lifeline, sys.argv[2], threads, limit)
+
 
 MODULE = '''
 import collections, dataclasses, datetime, decimal, enum, os, pathlib, sys, threading, time, uuid, asyncio
@@ -156,12 +170,12 @@ value = 5
 class Bridge:
     """A bridge in a process of its own, and the parent's end of its channel."""
 
-    def __init__(self, folder, threads=1, limit=0):
+    def __init__(self, folder, threads=1, limit=0, way="calls"):
         self.mine, theirs = socket.socketpair()
         os.set_inheritable(theirs.fileno(), True)
         life, self.life = os.pipe()
         self.process = subprocess.Popen(
-            [sys.executable, os.path.abspath(__file__), "serve", str(theirs.fileno()), str(life), str(threads), str(limit)],
+            [sys.executable, os.path.abspath(__file__), "serve", way, str(theirs.fileno()), str(life), str(threads), str(limit)],
             pass_fds=[theirs.fileno(), life], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             cwd=folder, start_new_session=True)
         theirs.close()
@@ -299,9 +313,9 @@ class BridgeTests(unittest.TestCase):
         self.assertEqual((error["type"], error["message"], error["notes"]), ("ValueError", "no good", []))
         self.assertTrue(error["traceback"].startswith("Traceback (most recent call last):\n  File"), error["traceback"])
         self.assertTrue(error["traceback"].endswith("ValueError: no good\n"))
-        self.assertNotIn("bridge.py", error["traceback"])
+        self.assertNotIn(NAME, error["traceback"])
         self.assertEqual(self.raised("work.py:identity")["type"], "TypeError")
-        self.assertNotIn("bridge.py", self.raised("work.py:identity")["traceback"])
+        self.assertNotIn(NAME, self.raised("work.py:identity")["traceback"])
 
     def test_causes_and_notes_are_kept(self):
         error = self.raised("work.py:chained")
@@ -382,7 +396,7 @@ class BridgeTests(unittest.TestCase):
             self.assertEqual((target, value["reason"]), (target, reason))
             self.assertIn(text, value["message"])
             if reason == "importFailed":
-                self.assertNotIn("bridge.py", value["failure"]["traceback"])
+                self.assertNotIn(NAME, value["failure"]["traceback"])
 
     def test_what_is_printed_goes_to_standard_output_and_leaves_at_once(self):
         self.renew()
@@ -442,7 +456,9 @@ class CheckTests(unittest.TestCase):
     def check(self, target):
         read, write = os.pipe()
         try:
-            subprocess.run([sys.executable, BRIDGE, "check", target, str(write), "-1"], pass_fds=[write], check=True)
+            boot = "import sys; scope = {}; exec(compile(sys.argv.pop(1), '<heddle>', 'exec'), scope); scope['main'](sys.argv[1:], None)"
+            command = [sys.executable, "-c", boot, program(), "check", target, str(write), "-1"]
+            subprocess.run(command, pass_fds=[write], check=True)
             answer = os.read(read, 1 << 16)
             self.assertEqual(answer[:1], b"+")
             return marshal.loads(answer[1:])

@@ -55,6 +55,9 @@ void heddle_tune_worker_malloc(void);
 
 /// One pointer a thread, NULL at first.
 void **heddle_thread_slot(void);
+/// What the calling thread works for, as its owner has noted it; NULL at first.
+const void *heddle_thread_owner(void);
+void heddle_set_thread_owner(const void *owner);
 /// Has `release` called with what this thread's slot holds when the thread ends. Cheap after the first call of a thread.
 void heddle_release_thread_slot_at_exit(void (*release)(void *));
 
@@ -99,17 +102,63 @@ const char *heddle_executable_path(void);
 /// The path of the shared library that holds this code where the program is not ours (its entry never ran), or NULL.
 const char *heddle_library_to_preload(void);
 
+/// How often this process, or one that it was forked from, has been the child of a fork(2) since `heddle_watch_forks`.
+extern uint32_t heddle_fork_counter;
+static inline uint32_t heddle_fork_count(void) { return __atomic_load_n(&heddle_fork_counter, __ATOMIC_RELAXED); }
+/// Lets forks be counted; may be called again. posix_spawn(3) is no fork.
+void heddle_watch_forks(void);
+/// A descriptor whose end tells a worker that its parent is gone: a forked child must not hold it, and gets /dev/null in its place.
+void heddle_add_lifeline(int fd);
+void heddle_remove_lifeline(int fd);
+
 // MARK: The worker's side
+
+/// How many workers this process is inside of: 0 in a program, 1 in its workers, 2 in theirs.
+int heddle_worker_depth(void);
 
 /// exit(3), with `atexit` handlers and flushed output; and _exit(2), without.
 void heddle_exit(int code) __attribute__((noreturn));
 void heddle_exit_at_once(int code) __attribute__((noreturn));
+/// Lets lines that are printed go out at their end, and reads the secret with which marks begin from the environment, if there is one.
+void heddle_prepare_output(void);
+/// Whether there is such a secret.
+bool heddle_marks_output(void);
+/// Writes a mark to standard output and standard error: job `position` begins (0) or ends (1) here. Blocks while they are full.
+void heddle_mark_output(uint64_t position, uint8_t end);
 /// Whether this process was started as a worker.
 bool heddle_is_worker(void);
 /// A thread that ends this process and its group when the other side of `fd` is gone, whatever the process does.
 void heddle_start_lifeline(int fd);
 /// Lets the main thread serve the main queue for ever, or sleep where that is not possible.
 void heddle_serve_main_queue(void) __attribute__((noreturn));
+
+// MARK: How a worker died
+
+#define HEDDLE_DEATH_FRAMES 32
+#define HEDDLE_DEATH_PATHS 8
+#define HEDDLE_DEATH_PATH 1024
+/// What a worker that a signal ends writes into shared memory; all zero before.
+typedef struct heddle_death_note {
+  uint64_t signal;      // written last; 0: no note
+  int64_t code;         // si_code
+  uint64_t address;     // si_addr
+  uint64_t sender;      // who sent the signal, where somebody did
+  uint64_t stack;       // the stack pointer
+  uint64_t pid;         // of the process that this is about
+  uint64_t frame_count;
+  struct {
+    uint64_t address;
+    uint64_t file_offset;
+    uint64_t path;      // 1 is paths[0]; 0: in no file
+  } frames[HEDDLE_DEATH_FRAMES];
+  char paths[HEDDLE_DEATH_PATHS][HEDDLE_DEATH_PATH];
+} heddle_death_note;
+/// From here on a signal that tells of a fault leaves a note in `memory` before it has its usual effect.
+void heddle_leave_death_notes(void *memory);
+/// Gives the calling thread a stack for signal handlers, so that one that overflowed its own can leave a note.
+void heddle_use_alternate_stack(void);
+/// What a Swift symbol stands for; freed by the caller. NULL: it is none.
+char *heddle_demangle(const char *name);
 
 // MARK: Types that have no name (private and local ones)
 

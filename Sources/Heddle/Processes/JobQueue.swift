@@ -100,6 +100,22 @@ final class JobExtras: @unchecked Sendable {
     if !medium.isEmpty && priority < JobPriority.medium.rawValue { return medium }
     return !low.isEmpty && priority < JobPriority.low.rawValue ? low : nil
   }
+  /// Takes out the next ones as far as their futures have ended.
+  ///
+  /// Returns how many that were.
+  mutating func dropEndedFront() -> Int {
+    var dropped = 0
+    var isOpen = false
+    while count > 0 && !isOpen {
+      unsafe withNext { job, _ in
+        isOpen = unsafe job.future._withUnsafeGuaranteedRef { $0.isOpen }
+        if !isOpen { unsafe job.future.release() }
+        return !isOpen
+      }
+      if !isOpen { dropped += 1 }
+    }
+    return dropped
+  }
   mutating func removeAll() -> [QueuedJob] {
     var jobs: [QueuedJob] = []
     while count > 0 {

@@ -5,13 +5,21 @@ struct OutputForwarder {
   /// Takes the bytes instead of our standard error.
   private let sink: (@Sendable ([UInt8]) -> Void)?
   private var waiting: [UInt8] = []
+  /// Takes what jobs print to a handler; nil: all of it is passed on here.
+  let router: OutputRouter?
+  private let isDiscarding: Bool
 
-  init(sink: (@Sendable ([UInt8]) -> Void)?) { self.sink = sink }
+  init(sink: (@Sendable ([UInt8]) -> Void)?, output: WorkerOutput) {
+    self.sink = sink
+    router = OutputRouter(output)
+    if case .discarded = output { isDiscarding = true } else { isDiscarding = false }
+  }
 
-  /// Our own standard error takes no more at the moment: workers' output is left in their pipes, and only they wait.
-  var isBlocked: Bool { !waiting.isEmpty }
+  /// Our own standard error, or the handler, takes no more at the moment: workers' output is left in their pipes, and only they wait.
+  var isBlocked: Bool { !waiting.isEmpty || router?.isFull == true }
 
   mutating func forward(_ bytes: [UInt8]) {
+    if isDiscarding { return }
     if let sink { return sink(bytes) }
     waiting += bytes
     flush()

@@ -15,22 +15,34 @@ extension ProcessPool {
       return false
     }
     channel.ringIfRoomIsWanted()
+    let isSpent = unsafe limits.keptMemory != nil && !batch.results.isEmpty && hasGrown(channel)
     // 2. Whose they are, and what the worker gets next, under the core lock.
     var bells = Bells()
     core.withLock { core in
       unsafe channel.landedBatches += 1
-      if unsafe batch.hasGreeting { core.state.workerGreeted(at: channel.place) }
+      if unsafe batch.hasGreeting {
+        unsafe channel.hasGreeted = true
+        core.state.workerGreeted(at: channel.place)
+      }
       // The batch keeps its own reference to the list: one for each result would move between the processors with each.
       if unsafe batch.receivers.count != core.receivers.count { unsafe batch.receivers = core.receivers }
+      var ended = 0
       for index in unsafe batch.results.indices {
-        if let arrival = unsafe land(batch.results[index].header, index, from: channel, batch, &core) {
+        let header = batch.header(index)
+        if let job = unsafe channel.concludeStandard(low: header.position) {
+          ended += 1
+          unsafe batch.arrivals.append(.init(future: job.future.takeRetainedValue(), type: Int(job.type), result: index, attempt: 1))
+        } else if let arrival = land(header, index, from: channel, batch, &core) {
           unsafe batch.arrivals.append(arrival)
         }
       }
+      if ended > 0 { core.state.jobsEnded(at: channel.place, count: ended) }
+      channel.held.store(core.state.workers[channel.place].held, ordering: .relaxed)
       if let cost = channel.takeCost() { core.state.costReported(by: channel.place, nanoseconds: cost.nanoseconds, count: cost.count) }
       if let violation = unsafe batch.violation {
         report(violation, by: channel, &core, &bells)
       }
+      if isSpent { replace(channel, &core) }
       dispatch(&core, &bells)
     }
     bells.ring(self)
@@ -60,6 +72,10 @@ extension ProcessPool {
       unsafe batch.violation = unsafe batch.violation ?? "it answered a job that it does not have"
       return nil
     }
+    if unsafe position == channel.taskPosition {
+      let type = channel.flight(position).job.type
+      return ResultBatch.Arrival(future: endTask(position, of: channel), type: Int(type), result: result, attempt: 1)
+    }
     let flight = channel.flight(position)
     let job = flight.job
     if flight.isAbandoned {
@@ -71,7 +87,6 @@ extension ProcessPool {
       let again = recall(position, from: channel)
       core.state.jobsEnded(at: channel.place, count: 1)
       retry(again, extras, &core)
-      channel.held.store(core.state.workers[channel.place].held, ordering: .relaxed)
       return nil
     }
     let future = unsafe end(position, of: channel, .ended, &core).takeRetainedValue()
@@ -92,6 +107,7 @@ extension ProcessPool {
   ///
   /// Returns after some microseconds at most.
   package func help(_ future: AnyFuture) {
+    if forks.hasForked { return }
     // Borrowed: a reference taken and given back at each look would cost more than the look. `channels` keeps them alive.
     let (channels, borrowed) = unsafe core.withLock { unsafe ($0.live, $0.borrowed) }
     if channels.isEmpty { return }

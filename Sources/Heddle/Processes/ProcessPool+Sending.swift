@@ -17,6 +17,9 @@ extension ProcessPool {
         nudge(&core, &bells)
       case .send(let place, let count):
         send(to: core.channels[place]!, count, &core, &bells)
+      case .retire(let place):
+        core.retiring.append(core.channels[place]!)
+        nudge(&core, &bells)
       }
     }
   }
@@ -63,6 +66,7 @@ extension ProcessPool {
         return true
       }
       if isUndefined { isBlocked = unsafe !define(core.receivers[Int(channel.definedTypes)], to: channel) }
+      if !recipe.outputSecret.isEmpty { noteLastName(in: channel, core) }
       if let limit {
         unsafe channel.timedFlights += 1
         if let until = core.sleepsUntil, until > .now + limit { nudge(&core, &bells) }
@@ -78,16 +82,22 @@ extension ProcessPool {
     }
     core.state.jobsSent(to: channel.place, count: sent, isBlocked: isBlocked)
     channel.held.store(core.state.workers[channel.place].held, ordering: .relaxed)
+    // From now on somebody has to look now and then whether the worker takes what it was sent (`watchSilence`).
+    if sent > 0, core.sleepsUnwatched { nudge(&core, &bells) }
     if sent > 0 && channel.publish() { bells.add(channel) }
+    if sent > 0 && core.sleepsUnmeasured {
+      core.sleepsUnmeasured = false
+      nudge(&core, &bells)
+    }
     if unsafe isBlocked && channel.outboundPosition != nil { nudge(&core, &bells) }
   }
   private static var tailViolation: String { "it moved the end of its requests to a place that cannot be" }
-  private enum Written { case whole, large }
+  enum Written { case whole, large }
 
   /// Tells a worker of the next type.
   ///
   /// false: there is no room.
-  private func define(_ receiver: any ResultReceiver, to channel: WorkerChannel) -> Bool {
+  func define(_ receiver: any ResultReceiver, to channel: WorkerChannel) -> Bool {
     let definition = receiver.definition
     guard channel.room(for: Frame.byteCount(payload: definition.count)) == true else { return false }
     let header = unsafe FrameHeader(kind: RequestKind.define, byteCount: definition.count, type: channel.definedTypes)
@@ -98,7 +108,7 @@ extension ProcessPool {
   /// Writes one job, whose type the worker knows.
   ///
   /// nil: there is no room.
-  private func write(_ job: borrowing QueuedJob, _ bytes: UnsafeRawBufferPointer, to channel: WorkerChannel) -> Written? {
+  func write(_ job: borrowing QueuedJob, _ bytes: UnsafeRawBufferPointer, to channel: WorkerChannel) -> Written? {
     let position = unsafe channel.flights.next
     let flags = job.extras?.options.timeout == nil ? 0 : RequestKind.timed
     let frame: UInt64
@@ -180,7 +190,8 @@ extension ProcessPool {
   {
     var jobs: [QueuedJob] = []
     var left = sparingFirst
-    for position in unsafe channel.flights.positions where unsafe position != spared && channel.flights[position].stage == .sent {
+    for position in unsafe channel.flights.positions
+    where unsafe position != spared && position != channel.taskPosition && channel.flights[position].stage == .sent {
       if left > 0 {
         left -= 1
         continue
@@ -218,7 +229,7 @@ extension ProcessPool {
     let job = channel.flight(position).job
     if job.extras?.options.timeout != nil { unsafe channel.timedFlights -= 1 }
     channel.conclude(position, stage)
-    core.state.jobsEnded(at: channel.place, count: 1)
+    core.state.jobsEnded(at: channel.place, count: 1, run: stage == .ended)
     channel.held.store(core.state.workers[channel.place].held, ordering: .relaxed)
     return unsafe job.future
   }
@@ -228,7 +239,8 @@ extension ProcessPool {
   ///
   /// First everything behind it is taken back, so that nothing innocent can start before the signal arrives.
   func stop(
-    _ channel: WorkerChannel, for position: UInt64, _ code: JobError.Code, _ message: String, _ core: inout Core, _ bells: inout Bells
+    _ channel: WorkerChannel, for position: UInt64, _ code: JobError.Code, _ message: String, atOnce: Bool = false, _ core: inout Core,
+    _ bells: inout Bells
   ) -> Bool {
     if unsafe channel.isGone { return false }
     guard unsafe channel.doom == nil else { return unsafe channel.doom?.position == position }
@@ -236,9 +248,9 @@ extension ProcessPool {
     for other in unsafe channel.flights.positions where unsafe other > position && channel.flights[other].stage == .sent {
       if Claims.isClaimed(other, in: channel.memory) { return false }
     }
-    unsafe channel.doom = WorkerChannel.Doom(code: code, message: message, position: position, since: .now)
+    unsafe channel.doom = WorkerChannel.Doom(code: code, message: message, position: position, since: .now, isKilled: atOnce)
     core.state.workerLeaves(channel.place)
-    channel.process.terminateGroup()
+    if atOnce { channel.process.killGroup() } else { channel.process.terminateGroup() }
     bells.supervisor = true
     core.sleepsUntil = nil
     dispatch(&core, &bells)

@@ -11,17 +11,21 @@ extension ProcessPool {
   func supervise() {
     let batch = ResultBatch()
     var poller = Poller()
-    var output = OutputForwarder(sink: recipe.printed)
+    var output = OutputForwarder(sink: recipe.printed, output: recipe.output)
     var lastTick = MonotonicTime.now
+    var measurements = Measurements()
     while true {
       drainAll(batch)
       startRequestedWorkers()
+      measure(&measurements)
       let plan = look(&lastTick)
       for violator in plan.violators { kill(violator.0, because: violator.1) }
+      for suspect in plan.suspects where suspect.process.isSuspended { kill(suspect, because: Self.suspension) }
       for error in plan.failures { error() }
       if plan.isOver { break }
-      sleep(until: plan.wakeTime, &poller, &output)
+      sleep(until: min(plan.wakeTime, measurements.next), &poller, &output)
     }
+    output.router?.close()
     wakeUp.close()
     finished.succeed(())
   }
@@ -56,6 +60,7 @@ extension ProcessPool {
         core.channels[place] = channel
         core.live.append(channel)
         core.state.workerSpawned(at: place)
+        sendInitializer(to: channel, &core, &bells)
         dispatch(&core, &bells)
       }
       bells.ring(self)
@@ -67,6 +72,8 @@ extension ProcessPool {
   private struct Plan {
     var wakeTime = MonotonicTime.distantFuture
     var violators: [(WorkerChannel, String)] = []
+    /// Workers that do not take the job that is theirs to run: perhaps they are suspended.
+    var suspects: [WorkerChannel] = []
     /// To be done without the lock: futures that end now.
     var failures: [() -> Void] = []
     var isOver = false
@@ -100,15 +107,20 @@ extension ProcessPool {
           }
         }
       }
+      plan.wakeTime = min(plan.wakeTime, watchIdle(now, &core))
       dispatch(&core, &bells)
+      plan.wakeTime = min(plan.wakeTime, retireRequested(now, &core, &bells))
       watchLimits(now, &core, &bells, &plan)
+      plan.wakeTime = min(plan.wakeTime, watchSilence(now, &core, &plan.violators, &plan.suspects))
       if core.state.mustGiveUp { giveUp(&core, &plan) }
       if core.state.isShutDown { finish(now, &core, &bells, &plan) }
       // Asked last: what was dispatched here may lie behind another job.
       core.wakesForTick = core.state.needsTicks
       if core.wakesForTick { plan.wakeTime = min(plan.wakeTime, lastTick + Self.tickInterval) }
       if !core.startRequests.isEmpty || !core.violators.isEmpty { plan.wakeTime = now }
+      if core.retiring.contains(where: { unsafe $0.doom == nil && $0.outboundPosition == nil }) { plan.wakeTime = now }
       core.sleepsUntil = plan.wakeTime
+      core.sleepsUnwatched = !core.state.workers.contains { $0.held > 0 }
       return plan
     }
     bells.supervisor = false  // that is this thread
@@ -221,6 +233,8 @@ extension ProcessPool {
       return
     }
     guard stop(channel, for: position, .timedOut, error.message, &core, &bells) else { return }
+    // One that does not heed the soft signal has to be killed, and nothing else may wake us for that.
+    plan.wakeTime = min(plan.wakeTime, .now + Self.grace)
     if extras.budget.timeouts > 0 { return }  // the burial lets it run again
     let future = unsafe channel.flight(position).job.future.takeUnretainedValue()
     plan.failures.append { future.fail(error) }
@@ -232,11 +246,14 @@ extension ProcessPool {
     core.state.gaveUp()
     let error = JobError(
       code: .workerNotStarted,
-      message: "No worker could be started, after \(PoolState.failedStartLimit) tries: \(core.startFailure)")
+      message: "No worker could be started, in \(PoolState.failedStartLimit) tries or more: \(core.startFailure)")
     plan.failures.append { for job in jobs { unsafe job.future.takeRetainedValue().fail(error) } }
   }
   /// Shut down: tells the workers to go once nothing is left to do, and kills those that run past the time that was given.
   private func finish(_ now: MonotonicTime, _ core: inout Core, _ bells: inout Bells, _ plan: inout Plan) {
+    // What was cancelled where it waits is not waited for, although no worker may come by to pass over it.
+    let dropped = core.queue.dropEndedFront()
+    core.state.waitingJobsEnded(dropped)
     if let killTime = core.killTime, !core.state.isDrained {
       if now < killTime {
         plan.wakeTime = min(plan.wakeTime, killTime)
@@ -252,23 +269,36 @@ extension ProcessPool {
     }
     guard core.state.isDrained && core.delayed.isEmpty else { return }
     for channel in core.live where unsafe channel.doom == nil {
-      // A large job that was taken back is still being written: the worker passes its rest over.
-      if unsafe channel.outboundPosition != nil {
-        plan.wakeTime = min(plan.wakeTime, now + Self.tickInterval)
-        continue
-      }
-      // One that hangs in its exit is killed like one that hangs in a job.
-      unsafe channel.doom = WorkerChannel.Doom(
-        code: .workerDied, message: "The executor was shut down.", position: nil, since: now + (Self.leaveLimit - Self.grace))
-      plan.wakeTime = min(plan.wakeTime, now + Self.leaveLimit)
-      core.state.workerLeaves(channel.place)
-      if channel.room(for: Frame.headerByteCount) == true {
-        unsafe channel.request.write(FrameHeader(kind: RequestKind.stop, byteCount: 0), UnsafeRawBufferPointer(start: nil, count: 0))
-        if channel.publish() { bells.add(channel) }
-      } else {
-        channel.process.killGroup()
-      }
+      if let time = tellToGo(channel, now, "The executor was shut down.", &core, &bells) { plan.wakeTime = min(plan.wakeTime, time) }
     }
+  }
+  /// Tells a worker that holds nothing to go, or waits with it until what is being written to it is there.
+  ///
+  /// Returns when it is to be looked at again.
+  func tellToGo(
+    _ channel: WorkerChannel, _ now: MonotonicTime, _ why: String, _ core: inout Core, _ bells: inout Bells
+  ) -> MonotonicTime? {
+    if unsafe channel.taskPosition != nil {
+      // It is still at its initializer, which nobody needs any more.
+      unsafe channel.doom = WorkerChannel.Doom(code: .workerDied, message: why, position: nil, since: now)
+      core.state.workerLeaves(channel.place)
+      channel.process.terminateGroup()
+      return now + Self.grace
+    }
+    // A large job that was taken back is still being written: the worker passes its rest over.
+    if unsafe channel.outboundPosition != nil { return now + Self.tickInterval }
+    // One that hangs in its exit is killed like one that hangs in a job. What has to be fast has no finalizers.
+    let finalizes = core.killTime == nil && sendFinalizer(to: channel, &core, &bells)
+    let limit = Self.leaveLimit + (finalizes ? finalizer!.limit : .zero)
+    unsafe channel.doom = WorkerChannel.Doom(code: .workerDied, message: why, position: nil, since: now + (limit - Self.grace))
+    core.state.workerLeaves(channel.place)
+    if channel.room(for: Frame.headerByteCount) == true {
+      unsafe channel.request.write(FrameHeader(kind: RequestKind.stop, byteCount: 0), UnsafeRawBufferPointer(start: nil, count: 0))
+      if channel.publish() { bells.add(channel) }
+    } else {
+      channel.process.killGroup()
+    }
+    return now + limit
   }
   private func kill(_ channel: WorkerChannel, because violation: String) {
     core.withLock { core in
@@ -276,7 +306,8 @@ extension ProcessPool {
       guard core.channels[channel.place] === channel, unsafe channel.doom == nil || channel.doom?.position != nil else { return }
       unsafe channel.doom = WorkerChannel.Doom(
         code: .workerDied, message: "The worker was stopped because \(violation).", position: nil, since: .now, isKilled: true)
-      core.state.workerLeaves(channel.place)
+      // One that has not greeted counts as a start that failed, or another would be started for ever.
+      if core.state.workers[channel.place].phase != .starting { core.state.workerLeaves(channel.place) }
       channel.process.killGroup()
     }
   }
@@ -291,9 +322,10 @@ extension ProcessPool {
     poller.clear()
     poller.add(wakeUp.number)
     for channel in channels {
-      poller.add(channel.socket.number)
+      poller.add(channel.closedSince == nil ? channel.socket.number : -1)
       poller.add(channel.process.ended.number)
       poller.add(output.isBlocked || channel.hasClosedStandardError ? -1 : channel.standardError.number)
+      poller.add(output.isBlocked || channel.hasClosedStandardOutput ? -1 : channel.standardOutput.number)
     }
     // Say that we sleep, then look once more: a worker that wrote before it saw that does not ring.
     let ticket = poller.nextTicket()
@@ -316,18 +348,10 @@ extension ProcessPool {
     output.flush()
     if poller.isReady(0) { wakeUp.drain() }
     for (index, channel) in channels.enumerated() {
-      if poller.isReady(1 + 3 * index) { channel.drainBells() }
-      if poller.isReady(3 + 3 * index) { forward(channel, &output) }
-      if poller.isReady(2 + 3 * index) { bury(channel, &output) }
-    }
-  }
-  private func forward(_ channel: WorkerChannel, _ output: inout OutputForwarder) {
-    switch channel.standardError.readAvailable(limit: 1 << 14) {
-    case .bytes(let bytes):
-      channel.standardErrorTail.append(bytes)
-      output.forward(bytes)
-    case .nothingNow: break
-    case .end: channel.hasClosedStandardError = true
+      if poller.isReady(1 + 4 * index) && !channel.drainBells() { channel.closedSince = .now }
+      if poller.isReady(3 + 4 * index) { forward(channel, .standardError, &output) }
+      if poller.isReady(4 + 4 * index) { forward(channel, .standardOutput, &output) }
+      if poller.isReady(2 + 4 * index) { bury(channel, &output) }
     }
   }
 }

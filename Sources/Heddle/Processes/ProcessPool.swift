@@ -9,6 +9,12 @@ package protocol ResultReceiver: AnyObject, Sendable {
   var definition: [UInt8] { get }
   /// Ends `future` with what a worker sent. Called outside all locks; the answer's bytes are private memory and untrusted.
   func receive(_ future: AnyFuture, _ answer: WorkerAnswer, decoder: MessageDecoder)
+  /// What a job without a label is called.
+  var jobName: String { get }
+}
+
+extension ResultReceiver {
+  package var jobName: String { String(decoding: definition, as: UTF8.self) }
 }
 
 /// What a worker sent as the end of a job.
@@ -61,27 +67,49 @@ package final class ProcessPool: FutureSource {
     var processorTime = Duration.zero
     /// Why the last worker did not start.
     var startFailure = ""
+    /// Workers without a job that are to be told to go.
+    var retiring: [WorkerChannel] = []
+    /// The supervisor does not look at the workers before it is woken, or before much later: none of them held a job.
+    var sleepsUnwatched = false
+    /// Memory is limited, and the supervisor does not look at it before it is woken: no job runs.
+    var sleepsUnmeasured = false
     /// Workers that need to be looked at: they wrote nonsense.
     var violators: [(WorkerChannel, String)] = []
   }
   let core: Locked<Core>
   let recipe: WorkerRecipe
+  let limits: PoolLimits
+  /// What each worker runs before its first job and after its last.
+  let initializer: WorkerTask?
+  let finalizer: WorkerTask?
   let batches = BatchCache()
   let wakeUp: Doorbell
+  /// Whom the kernel killed; the supervisor's own.
+  let memoryWatch = MemoryWatch()
   /// Ends when the last worker has gone after shutdown.
   let finished = Future<Void>(in: nil)
   private let thread = Locked<OSThread?>(nil)
+  /// In a forked child this pool has no thread, and its workers are its parent's: it is shut.
+  let forks = ForkWatch()
 
   /// A pool without workers yet.
   ///
-  /// - Throws: `SystemError` where not even the supervisor's thread or descriptor can be had.
-  package init(recipe: WorkerRecipe, maxWorkers: Int) throws {
+  /// - Throws: `SystemError` where not even the supervisor's thread or descriptor can be had; what a task's receiver throws.
+  package init(
+    recipe: WorkerRecipe, maxWorkers: Int, limits: PoolLimits = PoolLimits(), initializer: WorkerTask? = nil, finalizer: WorkerTask? = nil
+  ) throws {
     self.recipe = recipe
+    self.limits = limits
+    self.initializer = initializer
+    self.finalizer = finalizer
     core = unsafe Locked(
       Core(
-        state: PoolState(maxWorkers: maxWorkers, width: recipe.width, capacity: RegionLayout.capacity),
+        state: PoolState(
+          maxWorkers: maxWorkers, width: recipe.width, capacity: RegionLayout.capacity,
+          quota: limits.jobsPerWorker.map { max(1, $0) } ?? .max, prepares: initializer != nil),
         channels: Array(repeating: nil, count: maxWorkers)))
     wakeUp = try Doorbell()
+    for task in [initializer, finalizer].compactMap({ $0 }) { define(task.type, try task.receiver()) }
     let thread = try OSThread(name: "heddle-pool") { [self] in supervise() }
     self.thread.withLock { $0 = thread }
   }
@@ -98,6 +126,11 @@ package final class ProcessPool: FutureSource {
     _ future: AnyFuture, bytes: UnsafeRawBufferPointer, segments: [Segment], type: ObjectIdentifier, options: JobOptions,
     receiver: () throws -> any ResultReceiver
   ) {
+    // Before any lock: one that was held at the fork is held for ever.
+    if forks.hasForked {
+      future.fail(JobError.forked)
+      return
+    }
     let payload = unsafe segments.isEmpty && bytes.count <= Frame.payloadLimit ? nil : OwnedPayload(copying: bytes, segments: segments)
     if let payload, payload.segments.count > MessageShape.segmentLimit {
       future.fail(
@@ -154,7 +187,12 @@ package final class ProcessPool: FutureSource {
 
   // MARK: FutureSource
 
+  package func beginWait(for future: AnyFuture) -> WaitPermit { forks.hasForked ? .refused(JobError.forked) : .granted }
   package func isRunning(_ future: AnyFuture) -> Bool {
+    if forks.hasForked { return false }
+    return isInFlight(future)
+  }
+  private func isInFlight(_ future: AnyFuture) -> Bool {
     core.withLock { core in
       guard let (channel, position) = flight(of: future, in: core) else { return false }
       return channel.isStarted(position)
@@ -173,13 +211,14 @@ package final class ProcessPool: FutureSource {
     return nil
   }
   package func cancel(_ future: AnyFuture) -> Bool {
+    if forks.hasForked { return false }
     var bells = Bells()
     let error = JobError(code: .cancelled, message: "The job was cancelled before it started.")
     let outcome = core.withLock { core -> Cancellation in
       guard let (channel, position) = flight(of: future, in: core) else {
         // It waits here, or has ended. Won under the lock, so that it cannot be sent meanwhile.
         guard future.beginEnding() else { return .tooLate }
-        if !core.delayed.isEmpty { nudge(&core, &bells) }
+        if !core.delayed.isEmpty || core.state.isShutDown { nudge(&core, &bells) }
         return .won
       }
       if unsafe channel.detached[position] == nil, Claims.revoke(position, in: channel.memory) {
@@ -216,6 +255,7 @@ package final class ProcessPool: FutureSource {
   ///
   /// Returns when nothing of it is left.
   package func shutdown(_ mode: ShutdownMode) async {
+    if forks.hasForked { return }
     close(mode)
     if !finished.isDone { await finished.park() }
     // It has nothing left to do: a join takes microseconds.
@@ -227,13 +267,18 @@ package final class ProcessPool: FutureSource {
   }
   /// The executor is gone: what was submitted is finished, and the pool ends by itself.
   package func abandon() {
+    if forks.hasForked { return }
     close(.finishAll)
     self.thread.withLock { thread in
       thread?.detach()
       thread = nil
     }
   }
-  private func close(_ mode: ShutdownMode) {
+  /// Takes no more from here on.
+  ///
+  /// May be called again: the stricter mode holds.
+  func close(_ mode: ShutdownMode) {
+    if forks.hasForked { return }
     let dropped = core.withLock { core -> [QueuedJob] in
       core.state.shutDown()
       guard mode != .finishAll else { return [] }
@@ -287,6 +332,16 @@ struct Bells {
     if let first { heddle_ring_bell(first.socket.number) }
     for channel in more { heddle_ring_bell(channel.socket.number) }
     if supervisor { pool.wakeUp.wake() }
+  }
+}
+
+extension JobError {
+  /// Used in a child of the process that made the executor.
+  static var forked: JobError {
+    JobError(
+      code: .executorShutDown,
+      message: "This process was forked from the one that made the executor, whose threads and workers are not here, so the executor "
+        + "reads as shut down. Make a new one after the fork.")
   }
 }
 

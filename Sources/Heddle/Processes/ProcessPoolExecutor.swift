@@ -1,6 +1,7 @@
 import CHeddle
 import HeddleSystem
 import HeddleWire
+import Synchronization
 
 /// Runs jobs in worker processes: a trap, a leak or a job that never returns costs that job and nothing else.
 ///
@@ -16,26 +17,48 @@ import HeddleWire
 /// A worker is this same executable, started again; nothing has to be added to `main`, which does not run in it. Job and result are
 /// encoded and travel through shared memory. Workers start when they are needed and end with this process, however that ends.
 ///
+/// A job may make a pool of its own: its workers end with the job's worker, however that ends. In a child of this process made by
+/// fork(2) the executor reads as shut down.
+///
 /// What processes cannot do: a job sees none of this process's globals, open files or caches. Its type must be one that another
 /// process can find; one that cannot be found fails at once with `notEncodable`.
-public final class ProcessPoolExecutor: JobExecutor, Sendable {
-  /// How many jobs run at once, at most.
+public final class ProcessPoolExecutor: JobExecutor, BoundedExecutor, Sendable {
+  /// How many jobs run at once, at most: as at first, or as ``resize(to:)`` said last.
   ///
   /// Unit: processes.
-  public let maxWorkers: Int
+  public var maxWorkers: Int { size.load(ordering: .relaxed) }
+  private let size: Atomic<Int>
+  private let maxPending: Int?
   private let pool: ProcessPool?
   /// Why there is no pool: it could not even be set up (no descriptors left), and its jobs fail with the reason.
   private let failure: JobError?
+  /// nil: any number of jobs may wait.
+  private let admission: Admission?
 
   /// A pool without workers yet.
   ///
-  /// - Parameter maxWorkers: at least 1; nil: ``Parallelism/available``.
-  public init(maxWorkers: Int? = nil) {
+  /// - Parameters:
+  ///   - maxWorkers: at least 1; nil: ``Parallelism/available``.
+  ///   - configuration: limits, and what a worker does besides its jobs.
+  public init(maxWorkers: Int? = nil, configuration: ProcessPoolConfiguration = ProcessPoolConfiguration()) {
     let count = max(1, maxWorkers ?? Parallelism.available)
-    self.maxWorkers = count
+    size = Atomic(count)
+    maxPending = configuration.maxPending
+    admission = configuration.maxPending.map { Admission(limit: count + max(0, $0)) }
     do {
-      pool = try ProcessPool(recipe: .sameExecutable, maxWorkers: count)
+      if heddle_worker_depth() >= Self.depthLimit { throw JobError.nestedTooDeeply(Self.depthLimit) }
+      pool = try ProcessPool(
+        recipe: .sameExecutable(configuration.output), maxWorkers: count, limits: configuration.limits,
+        initializer: configuration.initializer.map {
+          try WorkerTask.make($0, name: "the initializer", timeout: configuration.initializerTimeout)
+        },
+        finalizer: configuration.finalizer.map {
+          try WorkerTask.make($0, name: "the finalizer", timeout: configuration.finalizerTimeout).small()
+        })
       failure = nil
+    } catch let error as JobError {
+      pool = nil
+      failure = error
     } catch {
       pool = nil
       failure = JobError(
@@ -44,11 +67,60 @@ public final class ProcessPoolExecutor: JobExecutor, Sendable {
     }
   }
   deinit { pool?.abandon() }
+  /// So deep may workers make pools of their own.
+  ///
+  /// A job that makes a pool for jobs like itself would fill the machine with processes.
+  private static let depthLimit = 8
 
+  // Inlinable, so that the caller makes a `Future` of a type that it knows: the runtime is slow to find a generic class's metadata.
   /// Takes a job: encodes it now, on the calling thread, and sends it to a worker.
-  public func submit<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
-    guard let pool else { return .failed(failure!) }
-    let future = Future<J.Output>(in: pool)
+  ///
+  /// Fails it with `queueFull` where ``ProcessPoolConfiguration/maxPending`` jobs wait.
+  @inlinable public func submit<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
+    let future = Future<J.Output>(forJobOf: source)
+    send(job, future, options)
+    return future
+  }
+  @usableFromInline var source: (any FutureSource)? { pool }
+  @usableFromInline func send<J: Job>(_ job: J, _ future: Future<J.Output>, _ options: JobOptions) {
+    if let admission, !isForked, !admission.enter() {
+      future.fail(JobError.queueFull(admission.limit))
+      return
+    }
+    sendAdmitted(job, future, options)
+  }
+  private var isForked: Bool { pool?.forks.hasForked ?? false }
+  /// Takes a job as soon as there is room for it.
+  public func submitWaiting<J: Job>(_ job: J, options: JobOptions) async -> Future<J.Output> {
+    if let admission, !isForked, await !admission.entered() { return .cancelledBeforeRoom() }
+    return submitAdmitted(job, options: options)
+  }
+  /// Takes a job as soon as there is room for it.
+  ///
+  /// Blocks the calling thread until then.
+  @available(*, noasync, message: "It blocks the thread. Await 'submitWaiting' instead.")
+  public func submitBlocking<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
+    if !isForked { admission?.enterBlocking() }
+    return submitAdmitted(job, options: options)
+  }
+  func admission(for job: any Job.Type) -> Admission? { admission }
+  func runsOnThisThread(_ job: any Job.Type) -> Bool { false }
+  func submitAdmitted<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
+    let future = Future<J.Output>(forJobOf: source)
+    sendAdmitted(job, future, options)
+    return future
+  }
+  private func sendAdmitted<J: Job>(_ job: J, _ future: Future<J.Output>, _ options: JobOptions) {
+    guard let pool else {
+      admission?.leave()
+      future.fail(failure!)
+      return
+    }
+    if pool.forks.hasForked {
+      future.fail(JobError.forked)
+      return
+    }
+    if let admission { admission.leave(after: future) }
     EncoderCache.withEncoder { encoder in
       do { try encoder.encode(job) } catch {
         future.fail(JobError.jobNotEncodable(J.self, error))
@@ -58,19 +130,46 @@ public final class ProcessPoolExecutor: JobExecutor, Sendable {
         future, bytes: encoder.bytes, segments: encoder.hasSegments ? encoder.segments : [], type: ObjectIdentifier(J.self),
         options: options
       ) {
-        try SwiftReceiver<J>()
+        try SwiftReceiver(for: J.self)
       }
     }
-    return future
+  }
+
+  /// Changes how many workers there may be, at once and from anywhere.
+  ///
+  /// More: they start when there are jobs for them. Fewer: workers without a job end now, the others after the job that they run, and
+  /// what waits behind that runs elsewhere. No job is lost or stopped. ``ProcessPoolConfiguration/maxPending`` stays what it is.
+  ///
+  /// - Parameter maxWorkers: at least 1.
+  public func resize(to maxWorkers: Int) {
+    let count = max(1, maxWorkers)
+    size.store(count, ordering: .relaxed)
+    pool?.resize(to: count)
+    if let admission, let maxPending { admission.setLimit(count + max(0, maxPending)) }
   }
 
   /// Ends the pool.
-  public func shutdown(_ mode: ShutdownMode) async { await pool?.shutdown(mode) }
+  public func shutdown(_ mode: ShutdownMode) async {
+    if isForked { return }
+    pool?.close(mode)
+    admission?.close()
+    await pool?.shutdown(mode)
+  }
+}
+
+extension JobError {
+  /// Pools in workers in workers.
+  static func nestedTooDeeply(_ limit: Int) -> JobError {
+    JobError(
+      code: .workerNotStarted,
+      message: "This process is a worker \(limit) levels deep: each level's jobs have made a pool of their own. Deeper ones are refused, "
+        + "since a job that starts itself like this would fill the machine. Submit from a higher level.")
+  }
 }
 
 extension WorkerRecipe {
   /// This executable again, with the variable set that its entry looks for.
-  static var sameExecutable: WorkerRecipe {
+  static func sameExecutable(_ output: WorkerOutput) -> WorkerRecipe {
     var environment = ChildProcess.environment.filter { !$0.hasPrefix("HEDDLE_WORKER=") }
     // The runtime's backtracer takes 20 ms of a crash and stands between us and its signal, unless the user wants it.
     if !environment.contains(where: { $0.hasPrefix("SWIFT_BACKTRACE=") }) { environment.append("SWIFT_BACKTRACE=enable=no") }
@@ -81,7 +180,24 @@ extension WorkerRecipe {
     } else {
       environment.append("HEDDLE_WORKER=1")
     }
-    return unsafe WorkerRecipe(path: String(cString: heddle_executable_path()), arguments: ["heddle-worker"], environment: environment)
+    environment.append("HEDDLE_DEPTH=\(heddle_worker_depth() + 1)")
+    var secret: [UInt8] = []
+    switch output {
+    case .passedThrough, .discarded: break
+    case .lines, .jobs:
+      secret = OutputSplitter.makeSecret()
+      environment.append("HEDDLE_OUTPUT_MARK=" + secret.map { String(UInt16($0) + 256, radix: 16).dropFirst() }.joined())
+    }
+    var recipe = unsafe WorkerRecipe(
+      path: String(cString: heddle_executable_path()), arguments: ["heddle-worker"], environment: environment)
+    recipe.output = output
+    recipe.outputSecret = secret
+    switch output {
+    case .passedThrough: recipe.standardOutput = .inherited
+    case .discarded: recipe.standardOutput = .discarded
+    case .lines, .jobs: recipe.standardOutput = .taken
+    }
+    return recipe
   }
 }
 

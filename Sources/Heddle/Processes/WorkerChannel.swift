@@ -20,6 +20,8 @@ final class WorkerChannel: @unchecked Sendable {
   private let lifeline: Descriptor
   /// The worker's standard error.
   let standardError: Descriptor
+  /// Its standard output, where that is for the pool; otherwise -1.
+  let standardOutput: Descriptor
   let memory: ChannelMemory
   private let mappings: Mappings
   let response: Locked<ResponseReader>
@@ -47,10 +49,26 @@ final class WorkerChannel: @unchecked Sendable {
   @exclusivity(unchecked) var toldJobs: UInt64 = 0
   /// Batches of results that were read and dealt with.
   @exclusivity(unchecked) var landedBatches = 0
+  /// The position of the initializer or the finalizer, while the worker has it.
+  @exclusivity(unchecked) var taskPosition: UInt64?
+  /// The next report of its cost holds the time of its initializer.
+  @exclusivity(unchecked) var forgetsCost = false
+  /// What the jobs that it has are called, for a handler of what they print.
+  @exclusivity(unchecked) var jobNames: [UInt64: OutputRouter.JobName] = [:]
+  /// Since when the supervisor has seen it without a job, and how many it had ended then.
+  @exclusivity(unchecked) var idleSince: MonotonicTime?
+  @exclusivity(unchecked) var endedWhenIdle = 0
+  /// It runs and listens; it may still be at its initializer.
+  @exclusivity(unchecked) var hasGreeted = false
   /// A time limit may have to be watched.
   @exclusivity(unchecked) var timedFlights = 0
   /// How many jobs it holds, for those who look without the lock.
   let held = Atomic<Int>(0)
+
+  /// When its memory was last looked at after a job.
+  ///
+  /// Unit: nanoseconds.
+  let lastMeasured = Atomic<UInt64>(0)
 
   /// A large job that is being written.
   ///
@@ -67,6 +85,16 @@ final class WorkerChannel: @unchecked Sendable {
   var standardErrorTail = OutputTail()
   /// The worker has closed its standard error: it would poll readable for ever.
   var hasClosedStandardError = false
+  var hasClosedStandardOutput = false
+  /// What it printed, for a handler.
+  var desk: OutputRouter.Desk
+  /// Since when its end of the socket is closed; the process should be gone soon after.
+  var closedSince: MonotonicTime?
+  /// When it was started.
+  let startTime = MonotonicTime.now
+  /// When it is looked at next whether it takes what it is sent, and the job that it had not taken at the last look.
+  var nextAnswerCheck = MonotonicTime.now
+  var untakenPosition: UInt64?
 
   struct Doom {
     var code: JobError.Code
@@ -75,6 +103,10 @@ final class WorkerChannel: @unchecked Sendable {
     /// When the soft signal was sent; SIGKILL follows.
     var since: MonotonicTime
     var isKilled = false
+    /// What it was seen to hold, where it is stopped for that.
+    ///
+    /// Unit: bytes.
+    var memory: Int?
   }
   private struct Mappings: ~Copyable {
     let shared: SharedMemory
@@ -105,17 +137,29 @@ final class WorkerChannel: @unchecked Sendable {
     let sockets = try Descriptor.socketPair()
     let errors = try Descriptor.pipe()
     let lifeline = try Descriptor.pipe()
+    desk = OutputRouter.Desk(secret: recipe.outputSecret)
+    let outputs = recipe.standardOutput == .taken ? try Descriptor.pipe() : Descriptor.noPipe()
+    let outputNumber: Int32 =
+      switch recipe.standardOutput {
+      case .inherited: 1
+      case .standardError: errors.second.number
+      case .taken: outputs.second.number
+      case .discarded: -1
+      }
     process = try ChildProcess(
       path: recipe.path, arguments: recipe.arguments, environment: recipe.environment,
       descriptors: [
-        -1, recipe.standardOutput == .standardError ? errors.second.number : 1, errors.second.number, sockets.second.number,
+        -1, outputNumber, errors.second.number, sockets.second.number,
         shared.file.number, recipe.hasLifelinePipe ? lifeline.first.number : -1,
-      ])
+      ] + (recipe.program.map { [$0.memory.file.number] } ?? []))
     self.lifeline = lifeline.second
     socket = sockets.first
     standardError = errors.first
+    standardOutput = outputs.first
     mappings = Mappings(shared: shared, parentWords: parentWords, workerWords: workerWords, requests: requests, responses: responses)
+    for number in [socket.number, self.lifeline.number] { heddle_add_lifeline(number) }
   }
+  deinit { for number in [socket.number, lifeline.number] { heddle_remove_lifeline(number) } }
 
   // MARK: The response ring, without a lock
 
@@ -147,7 +191,9 @@ final class WorkerChannel: @unchecked Sendable {
     unsafe memory.ownWord(RegionLayout.wantsRoom).pointee.store(ticket, ordering: .sequentiallyConsistent)
   }
   /// Takes the bells that lie in the socket.
-  func drainBells() { _ = heddle_drain_bells(socket.number) }
+  ///
+  /// false: the worker has closed it.
+  func drainBells() -> Bool { heddle_drain_bells(socket.number) != 0 }
 
   // MARK: Under the core lock
 
@@ -205,6 +251,14 @@ final class WorkerChannel: @unchecked Sendable {
   func conclude(_ position: UInt64, _ stage: Flight.Stage) {
     if unsafe detached.isEmpty || detached.removeValue(forKey: position) == nil { unsafe flights[position].stage = stage }
   }
+  /// Ends the flight of a job like most, with standard options and in its place in the window; nil: it is another, and nothing was done.
+  ///
+  /// The same as `openPosition`, `flight` and `conclude`, without a copy of the flight.
+  @inline(__always)
+  func concludeStandard(low: UInt32) -> (future: Unmanaged<AnyFuture>, type: UInt32)? {
+    guard unsafe detached.isEmpty, let position = unsafe flights.position(low: low) else { return nil }
+    return unsafe flights.concludeStandard(position)
+  }
   /// The jobs that it was sent and that have not ended.
   var openPositions: [UInt64] {
     unsafe detached.keys.sorted() + flights.positions.filter { unsafe flights[$0].stage == .sent }
@@ -214,6 +268,11 @@ final class WorkerChannel: @unchecked Sendable {
   /// When it says that it started it.
   func start(of position: UInt64) -> MonotonicTime {
     unsafe detached[position]?.seenRunning ?? MonotonicTime(nanoseconds: memory.start(of: position))
+  }
+  /// When it says that it last looked at the clock; nil: never.
+  var lastClock: MonotonicTime? {
+    let told = unsafe memory.otherWord(RegionLayout.clock).pointee.load(ordering: .relaxed)
+    return told == 0 ? nil : MonotonicTime(nanoseconds: told)
   }
 
   /// What the worker reported since the last call: nanoseconds and jobs.
@@ -226,6 +285,10 @@ final class WorkerChannel: @unchecked Sendable {
     defer {
       unsafe toldJobs = jobs
       unsafe toldTime = time
+    }
+    if unsafe forgetsCost {
+      unsafe forgetsCost = false
+      return nil
     }
     // Anything may stand there: a negative difference is a large one, and is cut.
     return unsafe (min(Double(time &- toldTime), 1e12), max(1, Double(jobs &- toldJobs)))

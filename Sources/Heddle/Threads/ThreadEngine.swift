@@ -7,6 +7,8 @@ import Synchronization
 /// It lives until its last thread has ended; the executor that a user holds may go before.
 @safe final class ThreadEngine: FutureSource {
   private let queue: ThreadQueue
+  /// In a forked child the pool has no threads: it is shut.
+  let forks = ForkWatch()
   private let timer = DeadlineTimer()
   /// What steps of tasks are told to run on: the executor that a user holds.
   // SAFETY: written once, before the executor is handed out; a task that prefers the executor keeps it alive while a step runs.
@@ -31,6 +33,10 @@ import Synchronization
   // MARK: Work comes in
 
   func push(_ future: AnyFuture, priority: JobPriority) {
+    if forks.hasForked {
+      future.fail(JobError.forked)
+      return
+    }
     let reference = unsafe Unmanaged.passRetained(future)
     switch unsafe queue.push(.future(reference), priority: priority) {
     case .accepted: break
@@ -116,6 +122,8 @@ import Synchronization
   // MARK: FutureSource
 
   func help(_ future: AnyFuture) {
+    if forks.hasForked { return }
+    if let thread = currentThread { return thread.help(future) }
     // Jobs of the pool are for its own threads; one who waits looks a little longer before it sleeps.
     var spins = 0
     while spins < 300 && !future.isDone {
@@ -125,26 +133,46 @@ import Synchronization
   }
   func isRunning(_ future: AnyFuture) -> Bool { false }
   func cancel(_ future: AnyFuture) -> Bool {
+    if forks.hasForked { return false }
     if future.cancelIfPending() { return true }
     guard future.tell() else { return !future.isDone }
     cancelTask(of: future)
     return true
   }
   private func cancelTask(of future: AnyFuture) {
-    let workers = state.withLock { $0.workers }
     for worker in workers where worker.cancelTask(running: future) { return }
   }
+
+  /// The threads that were started.
+  var workers: [WorkerThread] { state.withLock { $0.workers } }
+  /// The thread of this pool that the caller runs on.
+  var currentThread: WorkerThread? {
+    guard let thread = WorkerThread.current, thread.belongs(to: self) else { return nil }
+    return thread
+  }
+  /// Whether the caller is a job of this pool, which keeps its thread while it waits.
+  var isInsideJob: Bool { currentThread.map { !$0.isInStep.load(ordering: .relaxed) } ?? false }
+  func beginWait(for future: AnyFuture) -> WaitPermit {
+    if forks.hasForked { return .refused(JobError.forked) }
+    guard let thread = currentThread else { return .granted }
+    return thread.beginWait(for: future, among: workers)
+  }
+  func endWait(for future: AnyFuture) { currentThread?.endWait(for: future) }
 
   // MARK: The end
 
   func shutdown(_ mode: ShutdownMode) async {
+    if forks.hasForked { return }
     close(mode)
+    if isInsideJob {
+      // A job of the pool itself: it cannot wait for its own end. The last thread tidies up.
+      state.withLock { $0.isAbandoned = true }
+      return finishIfOver()
+    }
     if case .kill(let grace) = mode {
       let ended = await wait(for: [finished as AnyFuture], timeout: grace).pending.isEmpty
       if !ended {
-        let running = state.withLock { $0.workers }
-        for worker in running {
-          guard let future = worker.running() else { continue }
+        for future in workers.flatMap({ $0.allRunning() }) {
           stop(
             future,
             JobError(
@@ -170,10 +198,14 @@ import Synchronization
   }
   /// The executor is gone: what was submitted is finished, and the threads end by themselves.
   func abandon() {
+    if forks.hasForked { return }
     state.withLock { $0.isAbandoned = true }
     close(.finishAll)
   }
-  private func close(_ mode: ShutdownMode) {
+  /// Takes no more from here on.
+  ///
+  /// May be called again: the stricter mode holds.
+  func close(_ mode: ShutdownMode) {
     let dropped = queue.close(dropping: mode != .finishAll)
     for future in dropped {
       future.fail(JobError.cancelledAtShutdown, cancelled: true)

@@ -15,7 +15,7 @@ final class PythonRunner: CallRunner {
     python.printsToStandardError = true
     python.printed = settings.printed
     python.memoryLimit = settings.memoryLimit
-    executor = PythonExecutor(maxWorkers: settings.workers, mode: settings.placement == .threads ? .threads : .processes, settings: python)
+    executor = PythonExecutor(maxWorkers: settings.workers, mode: settings.placement.mode, settings: python)
     target = settings.target.description
     let retries = settings.retries
     options = JobOptions(

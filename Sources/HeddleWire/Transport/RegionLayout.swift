@@ -2,7 +2,7 @@ public import Synchronization
 
 /// Where what lies in the memory that parent and worker share.
 ///
-/// `Bridge/bridge.py` knows the same numbers.
+/// `HeddlePython/Bridge/transport.py` knows the same numbers.
 ///
 /// Four parts in a row: the parent's words, the request ring, the worker's words, the response ring. The first two are written
 /// by the parent and mapped read-only in the worker, so a worker that runs wild cannot spoil a job that another may have to run.
@@ -10,7 +10,7 @@ public enum RegionLayout {
   /// Both sides must have the same.
   ///
   /// Raised with every change of this file or of `Frame`.
-  public static let version: UInt64 = 1
+  public static let version: UInt64 = 2
   /// "heddle01", to notice a descriptor that is something else.
   public static let magic: UInt64 = 0x3130_656c_6464_6568
   /// Bytes of either part of words: the largest page size in use, because parts are mapped with different rights.
@@ -47,6 +47,10 @@ public enum RegionLayout {
   @inlinable public static var wantsRoom: Int { 192 }
   /// Worker: nanoseconds spent in jobs; eight bytes on, how many jobs that were.
   @inlinable public static var busy: Int { 256 }
+  /// Worker: the clock when it last looked at it, in nanoseconds: at the start of a job, or up to 16 short jobs before it.
+  ///
+  /// For the parent when the worker has died.
+  @inlinable public static var clock: Int { 320 }
   /// Parent: `magic`, `version`, `ringByteCount`, `capacity`.
   @inlinable public static var identity: Int { 512 }
   /// `capacity` words.
@@ -57,6 +61,14 @@ public enum RegionLayout {
   ///
   /// Written before the claim.
   @inlinable public static var starts: Int { 4096 }
+  /// Worker: what it wrote when a signal ended it.
+  ///
+  /// See `DeathNote`.
+  public static let deathNote = 32768
+  /// Parent: `creditCapacity` words: how many results of a stream a worker may send, see `Credit`.
+  @inlinable public static var credits: Int { 8192 }
+  /// How many streams may be open at once in one pool.
+  @inlinable public static var creditCapacity: Int { 4096 }
 }
 
 /// One side's view of the shared memory: its own words and ring, and the other's.

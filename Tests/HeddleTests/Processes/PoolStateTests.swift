@@ -16,27 +16,42 @@ private struct World: Hashable {
   var submitted = 0
   var ended: Set<Int> = []
   var deaths = 0
+  /// Places that were not empty after the last event: a pool that is made smaller keeps them until they are done.
+  var wereThere = 0
   var failedSpawns = 0
   var isShutDown = false
   let width: Int
   let jobLimit: Int
+  /// How often workers are spent, the pool is resized, costs are reported, jobs cancelled, and initializers fail.
+  var budget = Budget()
+  /// Up to what size the pool is resized.
+  var sizeLimit = 2
 
-  init(workers: Int, width: Int, jobs: Int, capacity: Int) {
-    state = PoolState(maxWorkers: workers, width: width, capacity: capacity)
+  struct Budget: Hashable {
+    var spent = 0
+    var resizes = 0
+    var costs = Int.max
+    var cancels = Int.max
+    var failedInitializers = 0
+  }
+
+  init(workers: Int, width: Int, jobs: Int, capacity: Int, quota: Int = .max, prepares: Bool = false) {
+    state = PoolState(maxWorkers: workers, width: width, capacity: capacity, quota: quota, prepares: prepares)
     places = Array(repeating: .absent, count: workers)
     self.width = width
     jobLimit = jobs
   }
   enum Event: Hashable {
     case submit, spawned(Int), notSpawned(Int), greet(Int), claim(Int), end(Int), dies(Int), tick, shutDown(dropping: Bool), cancelWaiting
-    case cancelSent(Int), blocks(Int), unblocks(Int), cost(Int, fast: Bool), exits(Int)
+    case cancelSent(Int), cost(Int, fast: Bool), exits(Int), spent(Int), resize(Int), failsToPrepare(Int)
   }
   /// What may happen next.
   func events(deaths deathLimit: Int = 2, spawnFailures: Int = 1) -> [Event] {
     var events: [Event] = [.tick]
     if submitted < jobLimit && !isShutDown { events.append(.submit) }
-    if !queue.isEmpty { events.append(.cancelWaiting) }
+    if !queue.isEmpty && budget.cancels > 0 { events.append(.cancelWaiting) }
     if !isShutDown { events += [.shutDown(dropping: false), .shutDown(dropping: true)] }
+    if budget.resizes > 0 { for count in 1...sizeLimit where count != state.limit { events.append(.resize(count)) } }
     for place in places.indices {
       switch places[place] {
       case .absent: break
@@ -45,14 +60,17 @@ private struct World: Hashable {
         if failedSpawns < spawnFailures { events.append(.notSpawned(place)) }
       case .alive(let jobs, let running, let greeted, let leaving):
         if deaths < deathLimit { events.append(.dies(place)) }
+        if budget.spent > 0 && state.workers[place].isAlive && !state.workers[place].isSpent { events.append(.spent(place)) }
         if leaving && running == 0 { events.append(.exits(place)) }
         if !greeted {
-          events.append(.greet(place))
+          if !leaving || !state.prepares { events.append(.greet(place)) }
+          if state.prepares && !leaving && budget.failedInitializers > 0 { events.append(.failsToPrepare(place)) }
         } else {
           if running < min(width, jobs.count) { events.append(.claim(place)) }
-          if running > 0 { events += [.end(place), .cost(place, fast: true), .cost(place, fast: false)] }
+          if running > 0 { events.append(.end(place)) }
+          if running > 0 && budget.costs > 0 { events += [.cost(place, fast: true), .cost(place, fast: false)] }
         }
-        if jobs.count > running && !leaving { events.append(.cancelSent(place)) }
+        if jobs.count > running && !leaving && budget.cancels > 0 { events.append(.cancelSent(place)) }
       }
     }
     return events
@@ -64,6 +82,7 @@ private struct World: Hashable {
       submitted += 1
       state.jobSubmitted()
     case .cancelWaiting:
+      budget.cancels -= 1
       try end(queue.removeLast())
       state.waitingJobsEnded(1)
     case .spawned(let place):
@@ -76,6 +95,11 @@ private struct World: Hashable {
     case .greet(let place):
       alter(place) { _, _, greeted, _ in greeted = true }
       state.workerGreeted(at: place)
+      if state.prepares { state.workerPrepared(place) }
+    case .failsToPrepare(let place):
+      budget.failedInitializers -= 1
+      alter(place) { _, _, _, leaving in leaving = true }
+      state.workerFailed(at: place)
     case .claim(let place): alter(place) { _, running, _, _ in running += 1 }
     case .end(let place):
       var job = -1
@@ -85,12 +109,24 @@ private struct World: Hashable {
       }
       try end(job)
       state.jobsEnded(at: place, count: 1)
-    case .cost(let place, let fast): state.costReported(by: place, nanoseconds: fast ? 500 : 5_000_000, count: 1)
+    case .cost(let place, let fast):
+      budget.costs -= 1
+      state.costReported(by: place, nanoseconds: fast ? 500 : 5_000_000, count: 1)
     case .cancelSent(let place):
       var job = -1
+      budget.cancels -= 1
       alter(place) { jobs, _, _, _ in job = jobs.removeLast() }
       try end(job)
-      state.jobsEnded(at: place, count: 1)
+      state.jobsEnded(at: place, count: 1, run: false)
+    case .spent(let place):
+      budget.spent -= 1
+      state.workerSpent(place)
+      takeBack(place)
+    case .resize(let count):
+      budget.resizes -= 1
+      let going = state.resized(to: count)
+      while places.count < state.workers.count { places.append(.absent) }
+      for place in going { takeBack(place) }
     case .dies(let place), .exits(let place):
       guard case .alive(let jobs, let running, _, _) = places[place] else { throw Broken("dies at \(place)") }
       if case .dies = event { deaths += 1 }
@@ -108,7 +144,6 @@ private struct World: Hashable {
         state.waitingJobsEnded(queue.count)
         queue = []
       }
-    case .blocks, .unblocks: break
     }
     try settle()
     try check()
@@ -145,6 +180,9 @@ private struct World: Hashable {
         alter(place) { jobs, _, _, _ in jobs += next }
         queue.removeFirst(count)
         state.jobsSent(to: place, count: count, isBlocked: false)
+      case .retire(let place):
+        guard case .alive([], 0, _, leaving: false) = places[place] else { throw Broken("retire \(place), which is \(places[place])") }
+        alter(place) { _, _, _, leaving in leaving = true }
       }
     }
     if state.mustGiveUp {
@@ -161,12 +199,19 @@ private struct World: Hashable {
       }
     }
   }
-  private func check() throws {
+  private mutating func check() throws {
+    defer { wereThere = places.count { $0 != .absent } }
     var open: Set<Int> = []
     for job in queue + places.flatMap({ if case .alive(let jobs, _, _, _) = $0 { jobs } else { [Int]() } })
     where ended.contains(job) || !open.insert(job).inserted {
       throw Broken("job \(job) is in two places")
     }
+    let present = places.count { if case .alive(_, _, _, leaving: false) = $0 { true } else { $0 == .requested } }
+    if present > max(state.limit, wereThere) { throw Broken("\(present) workers of \(state.limit)") }
+    for place in places where state.prepares {
+      if case .alive(let jobs, _, greeted: false, _) = place, !jobs.isEmpty { throw Broken("a job before the initializer") }
+    }
+    for place in places.indices where state.workers[place].ran + state.workers[place].held > state.quota { throw Broken("over its quota") }
     if open.count + ended.count != submitted { throw Broken("a job is lost") }
     if state.waiting != queue.count { throw Broken("\(state.waiting) wait, the queue has \(queue.count)") }
     for place in places.indices {
@@ -180,20 +225,24 @@ private struct World: Hashable {
   }
   /// Whether everything is over after shutdown.
   var isOver: Bool { isShutDown && ended.count == submitted && places.allSatisfy { $0 == .absent } && state.isDrained && state.areAllGone }
+  /// What happens next if nothing more goes wrong.
+  func stepToTheEnd() throws -> Event {
+    if !isShutDown { return .shutDown(dropping: false) }
+    let good = events(deaths: 0, spawnFailures: 0).first {
+      switch $0 {
+      case .spawned, .greet, .claim, .end, .exits: true
+      default: false
+      }
+    }
+    guard let good else { throw Broken("stuck: \(self)") }
+    return good
+  }
   /// Lets everything run to its end.
   mutating func finish() throws {
-    if !isShutDown { try apply(.shutDown(dropping: false)) }
     var steps = 0
     while !isOver && steps < 1000 {
       steps += 1
-      let good = events(deaths: 0, spawnFailures: 0).filter {
-        switch $0 {
-        case .spawned, .greet, .claim, .end, .exits: true
-        default: false
-        }
-      }
-      guard let event = good.first else { throw Broken("stuck: \(self)") }
-      try apply(event)
+      try apply(stepToTheEnd())
     }
     if !isOver { throw Broken("shutdown is never reached: \(self)") }
   }
@@ -205,41 +254,80 @@ private struct Broken: Error, CustomStringConvertible {
 
 /// The pool's decisions, without a process.
 @Suite struct PoolStateTests {
-  @Test(arguments: [(workers: 2, width: 1, jobs: 3), (workers: 1, width: 2, jobs: 3)])
-  func `every order of few events keeps each job in one place, and reaches shutdown`(size: (workers: Int, width: Int, jobs: Int)) throws {
-    // Breadth first over all states; many orders lead to the same one.
-    var seen: Set<World> = []
-    var frontier = [(World(workers: size.workers, width: size.width, jobs: size.jobs, capacity: 4), [World.Event]())]
-    var visited = 0
-    let limit = 6_000
-    while !frontier.isEmpty && visited < limit {
-      var next: [(World, [World.Event])] = []
+  /// What an exhaustive walk explores: everything that may happen, in every order, as often as it says.
+  struct Corner: Sendable, CustomTestStringConvertible {
+    var name: String
+    var workers = 2
+    var width = 1
+    var jobs = 3
+    var quota = Int.max
+    var prepares = false
+    var deaths = 0
+    var failedSpawns = 0
+    fileprivate var budget = World.Budget(costs: 0, cancels: 0)
+    var testDescription: String { name }
+  }
+  static let corners = [
+    Corner(name: "deaths", deaths: 1),
+    Corner(name: "failed starts", jobs: 2, deaths: 1, failedSpawns: 3),
+    Corner(name: "deaths, failed starts and cancels", deaths: 1, failedSpawns: 1, budget: World.Budget(costs: 0, cancels: 1)),
+    Corner(name: "cancels", budget: World.Budget(costs: 0, cancels: 2)),
+    Corner(name: "costs", jobs: 3, budget: World.Budget(costs: 1, cancels: 0)),
+    Corner(name: "a quota of one job", quota: 1, deaths: 1),
+    Corner(name: "spent workers", jobs: 2, deaths: 1, budget: World.Budget(spent: 2, costs: 0, cancels: 0)),
+    Corner(name: "resizes", budget: World.Budget(resizes: 2, costs: 0, cancels: 0)),
+    Corner(name: "initializers", prepares: true, deaths: 1, budget: World.Budget(costs: 0, cancels: 0, failedInitializers: 1)),
+    Corner(name: "a worker of two threads", workers: 1, width: 2, deaths: 1, failedSpawns: 1, budget: World.Budget(costs: 0, cancels: 1)),
+  ]
+  @Test(arguments: corners) func `every order of events keeps each job in one place, and reaches shutdown`(corner: Corner) throws {
+    var first = World(
+      workers: corner.workers, width: corner.width, jobs: corner.jobs, capacity: 4, quota: corner.quota, prepares: corner.prepares)
+    first.budget = corner.budget
+    // All states, breadth first; many orders lead to the same one. Of each the hash is kept, and that of the one after it on its way to
+    // the end: from every state, whatever happened before, shutdown has to be reached if nothing more goes wrong.
+    var seen: Set<Int> = [first.hashValue]
+    var frontier = [(first, [World.Event]())]
+    var next: [Int: Int] = [:]
+    var ends: Set<Int> = []
+    while !frontier.isEmpty {
+      var following: [(World, [World.Event])] = []
       for (world, path) in frontier {
-        visited += 1
-        if visited >= limit { break }
-        do {
-          var end = world
-          try end.finish()
-        } catch {
-          Issue.record("\(error) after \(path), at the end")
-          return
-        }
-        for event in world.events(deaths: 1) {
+        if world.isOver { ends.insert(world.hashValue) }
+        let way = try world.isOver ? nil : world.stepToTheEnd()
+        for event in world.events(deaths: corner.deaths, spawnFailures: corner.failedSpawns) {
           var after = world
           do { try after.apply(event) } catch {
             Issue.record("\(error) after \(path + [event])")
             return
           }
-          if seen.insert(after).inserted { next.append((after, path + [event])) }
+          let hash = after.hashValue
+          if event == way { next[world.hashValue] = hash }
+          if seen.insert(hash).inserted { following.append((after, path + [event])) }
         }
       }
-      frontier = next
+      frontier = following
     }
-    #expect(visited > 1000)
+    for start in seen {
+      var way: Set<Int> = []
+      var state = start
+      while !ends.contains(state) {
+        guard let step = next[state], way.insert(state).inserted else {
+          Issue.record("the end is not reached from everywhere")
+          return
+        }
+        state = step
+      }
+      ends.formUnion(way)
+    }
+    #expect(seen.count > 1000, "\(seen.count) states")
   }
-  @Test(arguments: 0..<8) func `long random walks with many workers keep each job in one place`(seed: UInt64) throws {
+  @Test(arguments: 0..<12) func `long random walks with many workers keep each job in one place`(seed: UInt64) throws {
     var random = Seeded(seed)
-    var world = World(workers: Int.random(in: 1...8, using: &random), width: seed % 3 == 0 ? 3 : 1, jobs: .max, capacity: 16)
+    var world = World(
+      workers: Int.random(in: 1...8, using: &random), width: seed % 3 == 0 ? 3 : 1, jobs: .max, capacity: 16,
+      quota: seed % 4 == 1 ? 5 : .max)
+    if seed % 2 == 1 { world.budget = World.Budget(spent: .max, resizes: .max) }
+    world.sizeLimit = 8
     var path: [World.Event] = []
     for _ in 0..<10_000 {
       let events = world.events(deaths: .max, spawnFailures: .max).filter { if case .shutDown = $0 { false } else { true } }
@@ -299,5 +387,19 @@ private struct Broken: Error, CustomStringConvertible {
     state.workerSpawned(at: place)
     state.workerGreeted(at: place)
     #expect(state.failedStarts == 0)
+  }
+  @Test func `workers that somebody kills as they start are no proof that none can start`() {
+    var state = PoolState(maxWorkers: 1, width: 1, capacity: 8)
+    state.jobSubmitted()
+    var tries = 0
+    while !state.mustGiveUp {
+      guard case .start(let place) = state.next() else { return #expect(Bool(false), "it tries") }
+      state.workerSpawned(at: place)
+      guard case .send = state.next() else { return #expect(Bool(false), "it sends") }
+      state.jobsSent(to: place, count: 1, isBlocked: false)
+      state.workerExited(at: place, failed: 0, back: 1, wasKilled: true)
+      tries += 1
+    }
+    #expect(tries == 10 * PoolState.failedStartLimit)
   }
 }

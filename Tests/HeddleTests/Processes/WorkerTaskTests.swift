@@ -1,0 +1,172 @@
+import Glibc
+import Heddle
+import HeddleSystem
+import Testing
+
+/// What an initializer leaves for the jobs of its worker.
+private struct Prepared: Sendable {
+  var number: Int
+  var jobs = 0
+}
+private struct Prepares: Job {
+  var path: String
+  var number = 7
+  var bytes: [UInt8] = []
+  func run() async throws -> Bool {
+    append([1], to: path)
+    WorkerState.set(Prepared(number: number + bytes.count))
+    return true
+  }
+}
+private struct UsesState: Job {
+  func run() async throws -> [Int] {
+    guard var state = WorkerState.get(Prepared.self) else { throw Refusal(code: 404, reason: "no state") }
+    state.jobs += 1
+    WorkerState.set(state)
+    return [state.number, state.jobs, Int(getpid())]
+  }
+}
+private struct Finishes: Job {
+  var path: String
+  func run() async throws -> Int {
+    let jobs = WorkerState.get(Prepared.self)?.jobs ?? -1
+    append([UInt8(jobs)], to: path)
+    return jobs
+  }
+}
+private struct Spoils: Job {
+  enum How: String, Codable, CaseIterable { case throwing, trapping, exiting, hanging }
+  var how: How
+  var path: String
+  /// From which start on it succeeds.
+  var until = Int.max
+  func run() async throws -> Bool {
+    append([1], to: path)
+    if bytes(of: path)!.count >= until { return true }
+    switch how {
+    case .throwing: throw Refusal(code: 9, reason: "no model")
+    case .trapping: abort()
+    case .exiting: exit(4)
+    case .hanging: while true { pause() }
+    }
+  }
+}
+
+extension Core {
+  /// Initializers and finalizers of workers.
+  @Suite struct WorkerTaskTests {
+    private func with(
+      _ workers: Int, _ configuration: ProcessPoolConfiguration, _ body: @escaping @Sendable (ProcessPoolExecutor) async throws -> Void
+    ) async throws {
+      let pool = ProcessPoolExecutor(maxWorkers: workers, configuration: configuration)
+      do { try await within("the body of the test") { try await body(pool) } } catch { Issue.record(error) }
+      try await within("shutdown", limit: .seconds(10)) { await pool.shutdown(.finishAll) }
+    }
+
+    @Test(arguments: [0, 100_000, 5_000_000]) func `each worker runs the initializer once before its first job, and keeps the state`(
+      byteCount: Int
+    ) async throws {
+      let scratch = Scratch()
+      let initializer = Prepares(path: scratch.path("starts"), bytes: Array(repeating: 1, count: byteCount))
+      try await with(2, ProcessPoolConfiguration(jobsPerWorker: 40, initializer: initializer)) { pool in
+        let futures = (0..<200).map { _ in pool.submit(UsesState()) }
+        var all: [[Int]] = []
+        for future in futures { all.append(try await future.value) }
+        #expect(all.allSatisfy { $0[0] == 7 + byteCount })
+        let jobs = Dictionary(all.map { ($0[2], $0[1]) }, uniquingKeysWith: max)
+        #expect(jobs.values.reduce(0, +) == 200, "the state lasts: \(jobs)")
+        #expect(jobs.count >= 5 && scratch.count("starts") >= jobs.count && scratch.count("starts") <= jobs.count + 2)
+      }
+    }
+    @Test func `the finalizer runs when a worker makes room, idles, or is shut down, and not when it is killed`() async throws {
+      let scratch = Scratch()
+      func configuration(_ name: String) -> ProcessPoolConfiguration {
+        ProcessPoolConfiguration(
+          jobsPerWorker: 10, idleTimeout: .milliseconds(50), initializer: Prepares(path: scratch.path("starts")),
+          finalizer: Finishes(path: scratch.path(name)))
+      }
+      try await with(1, configuration("ends")) { pool in
+        for _ in 0..<10 { _ = try await pool.submit(UsesState()).value }
+        try await eventually("the first end") { scratch.count("ends") == 1 }
+        _ = try await pool.submit(UsesState()).value
+        try await eventually("the end by idling") { scratch.count("ends") == 2 }
+        _ = try await pool.submit(UsesState()).value
+      }
+      #expect(bytes(of: scratch.path("ends")) == [10, 1, 1])
+      let killed = ProcessPoolExecutor(maxWorkers: 1, configuration: configuration("none"))
+      _ = try await killed.submit(UsesState()).value
+      await killed.shutdown(.kill(after: .zero))
+      #expect(scratch.count("none") == 0)
+    }
+    @Test(arguments: Spoils.How.allCases)
+    fileprivate func `an initializer that fails fails the jobs with its reason after three tries, and the next job tries again`(
+      how: Spoils.How
+    )
+      async throws
+    {
+      let scratch = Scratch()
+      let initializer = Spoils(how: how, path: scratch.path("starts"), until: 4)
+      let configuration = ProcessPoolConfiguration(initializer: initializer, initializerTimeout: how == .hanging ? .milliseconds(50) : nil)
+      try await with(1, configuration) { pool in
+        let futures = (0..<20).map { pool.submit(Doubled(value: $0)) }
+        for future in futures {
+          let error = await future.result.jobError
+          #expect(error?.code == .workerNotStarted, "\(error as Any)")
+          let message = error?.message ?? ""
+          #expect(message.contains("the initializer Spoils"), "\(message)")
+          switch how {
+          case .throwing: #expect(message.contains("no model"), "\(message)")
+          case .trapping: #expect(message.contains("SIGABRT"), "\(message)")
+          case .exiting: #expect(message.contains("exited with code 4"), "\(message)")
+          case .hanging: #expect(message.contains("time limit"), "\(message)")
+          }
+        }
+        #expect(scratch.count("starts") == 3, "it stops after a bounded number of tries")
+        let value = try await pool.submit(Doubled(value: 4)).value
+        #expect(value == 8 && scratch.count("starts") == 4)
+      }
+    }
+    @Test func `a worker of many whose initializer fails now and then costs nothing`() async throws {
+      struct FailsOften: Job {
+        var path: String
+        func run() async throws -> Bool {
+          append([1], to: path)
+          if bytes(of: path)!.count % 3 == 0 { abort() }
+          return true
+        }
+      }
+      let scratch = Scratch()
+      try await with(2, ProcessPoolConfiguration(jobsPerWorker: 5, initializer: FailsOften(path: scratch.path("starts")))) { pool in
+        let futures = (0..<100).map { pool.submit(Marks(path: scratch.path("marks"), value: $0)) }
+        for (number, future) in futures.enumerated() {
+          let value = try await future.value
+          #expect(value == number)
+        }
+      }
+      #expect(scratch.count("marks") == 100)
+    }
+    @Test(arguments: [ShutdownMode.finishAll, .finishRunning, .kill(after: .zero)])
+    func `shutdown while an initializer hangs returns and leaves nothing`(mode: ShutdownMode) async throws {
+      let scratch = Scratch()
+      let pool = ProcessPoolExecutor(
+        maxWorkers: 1, configuration: ProcessPoolConfiguration(initializer: Spoils(how: .hanging, path: scratch.path("starts"))))
+      let future = pool.submit(Doubled(value: 1))
+      try await eventually("the initializer") { scratch.count("starts") == 1 }
+      if mode == .finishAll { #expect(future.cancel()) }
+      try await within("shutdown \(mode)", limit: .seconds(4)) { await pool.shutdown(mode) }
+      #expect(future.state == .cancelled)
+    }
+    @Test func `an initializer that cannot travel is said of every job`() async throws {
+      let pool = ProcessPoolExecutor(maxWorkers: 1, configuration: ProcessPoolConfiguration(initializer: Unwritable()))
+      let error = await pool.submit(Doubled(value: 1)).result.jobError
+      #expect(error?.code == .notEncodable && error?.message.contains("Unwritable") == true)
+      await pool.shutdown(.finishAll)
+    }
+  }
+}
+private struct Unwritable: Job {
+  init() {}
+  init(from decoder: any Decoder) throws {}
+  func encode(to encoder: any Encoder) throws { throw Refusal(code: 1, reason: "no") }
+  func run() async throws -> Bool { true }
+}
