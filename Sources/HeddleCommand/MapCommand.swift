@@ -36,7 +36,7 @@ struct MapCommand: ParsableCommand {
   @Flag(help: "Take the inputs in an order by chance; all are read first.")
   var shuf = false
 
-  @Option(help: ArgumentHelp("Where calls run: processes (every core), threads (one process; right for waiting), interpreters (Python 3.12) or free-threaded.", valueName: "place"))
+  @Option(help: ArgumentHelp("Where calls run: processes (every core) or threads (one process; right for waiting).", valueName: "place"))
   var on: Placement = .processes
   @Option(
     name: [.customLong("workers"), .customShort("j"), .customLong("jobs")], parsing: .unconditional,
@@ -114,10 +114,7 @@ struct MapCommand: ParsableCommand {
 
   func validate() throws {
     func refuse(_ sentence: String) throws -> Never { throw ValidationError(sentence) }
-    switch on {
-    case .processes, .threads, .interpreters, .freeThreaded: break
-    case .auto: try refuse("--on auto is not there yet; use processes for computing or threads for waiting")
-    }
+    if on == .auto { try refuse("--on auto is not there yet; use processes for computing or threads for waiting") }
     let named = named
     let target = named.target
     if target == nil && named.template.isEmpty {
@@ -139,7 +136,7 @@ struct MapCommand: ParsableCommand {
       if python != nil { try refuse("--python is for functions; name the interpreter in the command") }
     }
     if case .percent? = timeout, on != .processes {
-      try refuse("--timeout with a percentage needs --on processes: what shares a process cannot be stopped alone; name a time")
+      try refuse("--timeout with a percentage needs --on processes: a thread cannot be stopped; name a time")
     }
     if outputFormat != nil && output == nil { try refuse("--output-format needs an --output file") }
     if tag && output != nil { try refuse("--tag is for standard output; in an --output file each row has its input") }

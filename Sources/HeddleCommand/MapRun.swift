@@ -172,11 +172,13 @@ struct MapRun {
       }
       return (try PacedRunner(runner, pace: pace), nil)
     case .function(let target):
-      // Who waits for inputs, waits with the target; there a mistake in it is to be said at once. So is an interpreter that cannot do it.
-      let isWaiting = options.on.demandsMore || options.inputFile.map { !Files.isRegular($0) } ?? false
-      let located = isWaiting ? nil : try locate(options, target)
+      // Who waits for inputs, waits with the target; there a mistake in it is to be said at once.
+      let isWaiting = options.inputFile.map { !Files.isRegular($0) } ?? false
+      let located = isWaiting || options.on != .processes && options.on != .threads ? nil : try locate(options, target)
+      let interpreter = try located ?? check(options, target)
+      try options.on.mode.demand(of: interpreter)
       var settings = RunnerSettings(
-        interpreter: try located ?? check(options, target), target: target, placement: options.on, workers: places, timeout: nil,
+        interpreter: interpreter, target: target, placement: options.on, workers: places, timeout: nil,
         retries: options.retries, memoryLimit: options.memoryLimit?.bytes)
       settings.printed = printed
       if case .span(let span)? = options.timeout {
@@ -216,9 +218,7 @@ struct MapRun {
 
   /// Finds the interpreter and looks whether the target can be called, in a process of its own.
   static func checkTarget(_ options: MapCommand, _ target: PythonTarget) throws -> PythonInterpreter {
-    let interpreter = try PythonInterpreter.find(loading: target, explicit: options.python)
-    try options.on.mode.demand(of: interpreter)
-    return interpreter
+    try PythonInterpreter.find(loading: target, explicit: options.python)
   }
 
   /// Finds the interpreter without starting it.

@@ -49,8 +49,8 @@ enum TimeLimit: Equatable, CustomStringConvertible {
   func limit(median: Double?) -> Duration? {
     switch self {
     case .span(let span): span
-    // Less than a tenth of a second would measure how busy the machine is.
-    case .percent(let percent): median.map { .seconds(max($0 * percent / 100, 0.1)) }
+    // Less than a second would measure how busy the machine is, and how long a new worker takes to load the target.
+    case .percent(let percent): median.map { .seconds(max($0 * percent / 100, 1)) }
     }
   }
   var description: String {
@@ -184,7 +184,9 @@ enum Placement: String, ExpressibleByArgument, CaseIterable {
   case freeThreaded = "free-threaded"
   case auto
 
-  /// What the executor calls it.
+  /// Those that can be chosen; the others are refused with a sentence of their own.
+  static var allValueStrings: [String] { [Placement.processes, .threads, .interpreters, .freeThreaded].map(\.rawValue) }
+  /// As the executor calls it.
   var mode: PythonMode {
     switch self {
     case .processes, .auto: .processes
@@ -193,11 +195,6 @@ enum Placement: String, ExpressibleByArgument, CaseIterable {
     case .freeThreaded: .freeThreaded
     }
   }
-  /// Whether an interpreter has to be asked first whether it can do it.
-  var demandsMore: Bool { self == .interpreters || self == .freeThreaded }
-
-  /// Those that can be chosen; the others are refused with a sentence of their own.
-  static var allValueStrings: [String] { allCases.filter { $0 != .auto }.map(\.rawValue) }
 }
 
 /// What the lines of the input are.

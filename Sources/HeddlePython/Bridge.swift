@@ -29,7 +29,7 @@ enum Bridge {
     let numbers = [
       WorkerRecipe.socketNumber, WorkerRecipe.memoryNumber, WorkerRecipe.lifelineNumber, WorkerRecipe.programNumber,
     ]
-    return ["-c", workerStart, "serve", way] + numbers.map { "\($0)" } + ["\(threads)", "\(memoryLimit ?? 0)"]
+    return ["-c", workerStart, "serve", way] + numbers.map { "\($0)" } + ["\(threads)", "\(memoryLimit ?? 0)", cachePath]
   }
   /// What a worker finds on its descriptor `programNumber`: this version's number, the code, the text in case that is another version's,
   /// and the call that comes before all others.

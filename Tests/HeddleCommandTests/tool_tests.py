@@ -317,7 +317,7 @@ class ToolTests(unittest.TestCase):
             (["work.py:same", "a", "--workers", "-3"], "at least 1"),
             (["work.py:same", "a", "--retries", "-1"], "0 or more"),
             (["work.py:same", "a", "--on", "thread"], "threads"),
-            (["work.py:same", "a", "--on", "interpreters"], "not there yet"),
+            (["work.py:same", "a", "--on", "auto"], "not there yet"),
             (["work.py:same"], "no inputs"),
             ([], "target"),
             (["work.py:same", "--inputs", "none"], "none: No such file"),
