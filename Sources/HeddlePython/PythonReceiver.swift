@@ -4,7 +4,6 @@ import HeddleWire
 /// Reads the results of one function.
 protocol PythonResultReceiver: ResultReceiver {
   associatedtype Output: Sendable
-  init(target: String)
 }
 
 /// A worker's answer, taken apart: three numbers stand before the payload, in 24 bytes.
@@ -17,6 +16,8 @@ struct PythonAnswer {
   /// Of a stream's piece: which it is, from 0; of its end: how many there were.
   var extra: UInt64
   var attempt: Int
+  /// Whether the call has ended.
+  var isLast: Bool
   var kind: UInt32
   var payload: [UInt8]
 
@@ -27,6 +28,7 @@ struct PythonAnswer {
     wallTime = unsafe .nanoseconds(Int64(clamping: answer.bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
     extra = unsafe answer.bytes.loadUnaligned(fromByteOffset: 16, as: UInt64.self)
     attempt = answer.attempt
+    isLast = answer.isLast
     kind = answer.kind
     payload = unsafe Array(answer.bytes.dropFirst(24))
   }

@@ -62,6 +62,15 @@ extension ProcessPool {
     }
     let flight = channel.flight(position)
     let job = flight.job
+    if header.flags & ResponseKind.more != 0 {
+      guard core.receivers[Int(job.type)].takesSeveral else {
+        unsafe batch.violation = unsafe batch.violation ?? "it sent one of several results of a job that has one"
+        return nil
+      }
+      if flight.isAbandoned { return nil }
+      let future = unsafe job.future._withUnsafeGuaranteedRef { $0 }
+      return ResultBatch.Arrival(future: future, type: Int(job.type), result: result, attempt: job.extras?.attempt ?? 1)
+    }
     if flight.isAbandoned {
       // It had its outcome when its time was over; now its thread is free.
       unsafe end(position, of: channel, .ended, &core).release()

@@ -7,8 +7,15 @@ import Synchronization
 package protocol ResultReceiver: AnyObject, Sendable {
   /// What a worker is told once, before the first job of this type.
   var definition: [UInt8] { get }
+  /// Whether a job of this type may have several results.
+  var takesSeveral: Bool { get }
   /// Ends `future` with what a worker sent. Called outside all locks; the answer's bytes are private memory and untrusted.
   func receive(_ future: AnyFuture, _ answer: WorkerAnswer, decoder: MessageDecoder)
+}
+
+extension ResultReceiver {
+  /// One result a job.
+  package var takesSeveral: Bool { false }
 }
 
 /// What a worker sent as the end of a job.
@@ -20,6 +27,8 @@ package protocol ResultReceiver: AnyObject, Sendable {
   package var segments: (any SegmentSource)?
   /// Which run of the job it was, from 1.
   package var attempt: Int
+  /// The job goes on; only where the receiver takes several.
+  package var isLast = true
 }
 
 /// A pool of worker processes: it takes encoded jobs and gives back encoded results.
@@ -200,6 +209,20 @@ package final class ProcessPool: FutureSource {
     case .cannotStop: return false
     case .tooLate: return false
     }
+    return true
+  }
+  /// Lets the worker of a job that has several results send more of them, or no more.
+  ///
+  /// false: no worker has the job.
+  package func grant(_ credit: StreamCredit, at slot: Int, to future: AnyFuture) -> Bool {
+    let channel = core.withLock { core -> WorkerChannel? in
+      guard let (channel, _) = flight(of: future, in: core) else { return nil }
+      unsafe channel.memory.ownWord(RegionLayout.credits + 8 * slot).pointee.store(credit.word, ordering: .sequentiallyConsistent)
+      return channel
+    }
+    guard let channel else { return false }
+    // Always: it may sleep for this and for nothing else, which it does not say.
+    heddle_ring_bell(channel.socket.number)
     return true
   }
   private enum Cancellation {
