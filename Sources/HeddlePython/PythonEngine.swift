@@ -117,6 +117,7 @@ final class PythonEngine: Sendable {
       recipe.hasLifelinePipe = true
       recipe.standardOutput = settings.printsToStandardError ? .standardError : .inherited
       recipe.printed = settings.printed
+      begin.withLock { $0 = .now }
       return .success(try ProcessPool(recipe: recipe, maxWorkers: mode == .processes ? maxWorkers : 1))
     } catch let error as JobError {
       return .failure(error)
@@ -135,6 +136,21 @@ final class PythonEngine: Sendable {
   }
   /// How many calls one worker runs at once.
   private var width: Int { (mode == .processes ? 1 : maxWorkers) * settings.concurrency }
+
+  /// When the first call came; nil: none has.
+  private let begin = Locked<MonotonicTime?>(nil)
+  /// Of measured calls: worker by worker the kernel's own mark was reset.
+  private let measuredPeak = Locked(0)
+
+  func noteMeasured(peak: Int) { measuredPeak.withLock { $0 = max($0, peak) } }
+  func usage() -> PythonUsage {
+    guard let pool, let begin = begin.withLock({ $0 }) else { return PythonUsage() }
+    let (live, time, peak) = pool.usage()
+    let workers = live.map { PythonUsage.Worker(pid: $0.pid, processorTime: $0.usage.processorTime, peakMemory: $0.usage.peakMemory) }
+    return PythonUsage(
+      processorTime: workers.reduce(time) { $0 + $1.processorTime }, wallTime: MonotonicTime.now - begin,
+      peakMemory: max(peak, measuredPeak.withLock { $0 }, workers.map(\.peakMemory).max() ?? 0), workers: workers)
+  }
 
   /// nil: there is none, or not yet.
   var pool: ProcessPool? {

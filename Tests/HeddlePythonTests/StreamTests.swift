@@ -180,18 +180,21 @@ struct StreamTests: Sendable {
   @Test(arguments: Setting.modes)
   func `a cancelled task ends its stream and the worker goes on`(setting: Setting) async throws {
     try await withExecutor(setting.executor(maxWorkers: 1)) { (python) async throws in
-      let gate = functions.gate()
+      let gates = (0..<3).map { _ in functions.gate() }
+      let hasRead = Future<Void>(in: nil)
       let reader = Task {
-        var read: [String] = []
-        for try await text in python.stream(PythonCall<String>(target("gated"), [gate.path, gate.path, gate.path])) { read.append(text) }
-        return read
+        for try await text in python.stream(PythonCall<String>(target("gated"), gates.map(\.path))) {
+          #expect(text == "first")
+          hasRead.succeed(())
+        }
       }
-      await gate.open("first")
+      await gates[0].open("first")
+      try await hasRead.value
       reader.cancel()
       await #expect(throws: CancellationError.self) { try await reader.value }
-      // The generator sits at its gate; at its next yield it is closed.
+      // The generator sits at its second gate; at its next yield it is closed.
       let next = python.submit(PythonCall<Int>(functions.target("echo"), 1))
-      await gate.open("second")
+      await gates[1].open("second")
       #expect(try await next.value == 1)
     }
   }

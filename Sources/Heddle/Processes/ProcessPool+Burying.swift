@@ -72,6 +72,8 @@ extension ProcessPool {
       }
       if core.state.workers[channel.place].phase == .starting { core.startFailure = certificate.startFailure }
       core.processorTime += end.processorTime
+      core.peakMemory = max(core.peakMemory, end.peakMemory ?? 0)
+      core.goneCount += 1
       core.state.workerExited(at: channel.place, failed: started, back: back.count)
       core.channels[channel.place] = nil
       core.live.removeAll { $0 === channel }

@@ -1,5 +1,5 @@
 import CHeddle
-import HeddleSystem
+package import HeddleSystem
 package import HeddleWire
 import Synchronization
 
@@ -66,8 +66,10 @@ package final class ProcessPool: FutureSource {
     var killTime: MonotonicTime?
     /// Shut down so that what waits does not run any more.
     var dropsWaiting = false
-    /// Of the workers that have gone.
+    /// Of the workers that have gone: what they used in sum, the most memory that one had, and how many there were.
     var processorTime = Duration.zero
+    var peakMemory = 0
+    var goneCount = 0
     /// Why the last worker did not start.
     var startFailure = ""
     /// Workers that need to be looked at: they wrote nonsense.
@@ -160,6 +162,20 @@ package final class ProcessPool: FutureSource {
 
   /// Processor time of the workers that have gone, with what they started and waited for: after shutdown, of all.
   package var processorTime: Duration { core.withLock { $0.processorTime } }
+
+  /// What the workers have used so far: those that live one by one, of those that have gone the sum of time and the most memory.
+  ///
+  /// Asks the kernel about each.
+  package func usage() -> (live: [(pid: Int32, usage: ProcessUsage)], processorTime: Duration, peakMemory: Int) {
+    while true {
+      let (channels, time, peak, count) = core.withLock { ($0.live, $0.processorTime, $0.peakMemory, $0.goneCount) }
+      let live = channels.compactMap { channel in ProcessUsage.of(channel.process.pid).map { (channel.process.pid, $0) } }
+      // A worker that has ended but is not buried yet is in neither; it is in a moment.
+      if live.count == channels.count && core.withLock({ $0.goneCount == count }) { return (live, time, peak) }
+      if live.count == channels.count { continue }
+      heddle_yield()
+    }
+  }
 
   // MARK: FutureSource
 
