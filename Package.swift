@@ -27,7 +27,10 @@ let package = Package(
     .executable(name: "heddle", targets: ["HeddleCommand"]),
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    // Runs plain commands. Without its trait for Foundation, which would double the tool's start.
+    .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
+    .package(url: "https://github.com/apple/swift-system", from: "1.5.0"),
   ],
   targets: [
     // Layer 0: the one importer of libc headers.
@@ -39,7 +42,8 @@ let package = Package(
       name: "HeddleWire", dependencies: ["CHeddle"], exclude: ["Codec/README.md", "Transport/README.md"], swiftSettings: strict),
     // Layer 2: what a user imports.
     .target(
-      name: "Heddle", dependencies: ["HeddleSystem", "HeddleWire", "CHeddle"], exclude: ["Processes/README.md", "Threads/README.md"],
+      name: "Heddle", dependencies: ["HeddleSystem", "HeddleWire", "CHeddle"],
+      exclude: ["Processes/README.md", "Processes/Death/README.md", "Threads/README.md"],
       swiftSettings: strict),
     // Layer 3: Python interpreters as workers.
     .target(
@@ -52,7 +56,10 @@ let package = Package(
     // Layer 4: the command-line tool.
     .executableTarget(
       name: "HeddleCommand",
-      dependencies: ["Heddle", "HeddlePython", "HeddleSystem", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      dependencies: [
+        "Heddle", "HeddlePython", "HeddleSystem", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Subprocess", package: "swift-subprocess"), .product(name: "SystemPackage", package: "swift-system"),
+      ],
       swiftSettings: strict),
     .testTarget(name: "HeddleWireTests", dependencies: ["HeddleWire"], swiftSettings: tests),
     .testTarget(name: "HeddleTests", dependencies: ["Heddle", "HeddleSystem", "HeddleWire"], swiftSettings: tests),

@@ -57,7 +57,7 @@ BELOW = {
     "HeddleTimeline": {"Heddle"},
     # Date, Data, URL and Decimal have forms of their own in Python; the core has no Foundation.
     "HeddlePython": {"Heddle", "HeddleSystem", "HeddleWire", "FoundationEssentials"},
-    "HeddleCommand": {"Heddle", "HeddleSystem", "HeddlePython", "HeddleTimeline", "ArgumentParser"},
+    "HeddleCommand": {"Heddle", "HeddleSystem", "HeddlePython", "HeddleTimeline", "ArgumentParser", "Subprocess", "SystemPackage"},
 }
 LIBC = {"Glibc", "Darwin", "Musl"}
 EVERYWHERE = {"Synchronization", "Swift", "_Concurrency"}

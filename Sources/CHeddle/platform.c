@@ -13,6 +13,10 @@ void heddle_yield(void) { sched_yield(); }
 static __thread void *thread_slot;
 void **heddle_thread_slot(void) { return &thread_slot; }
 
+static __thread const void *thread_owner;
+const void *heddle_thread_owner(void) { return thread_owner; }
+void heddle_set_thread_owner(const void *owner) { thread_owner = owner; }
+
 static pthread_key_t exit_key;
 static pthread_once_t exit_key_once = PTHREAD_ONCE_INIT;
 static __thread bool exit_is_watched;

@@ -6,7 +6,7 @@ import HeddleSystem
 struct HeddleTool: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "heddle",
-    abstract: "Runs a Python function on many inputs, on every core.",
+    abstract: "Runs a Python function or a command on many inputs, on every core.",
     discussion: """
       EXAMPLE
         heddle map photos.py:thumbnail *.jpg
@@ -20,8 +20,9 @@ struct HeddleTool: ParsableCommand {
 
   /// Parses and runs; a wrong use ends with status 2, as `heddle map --help` says, and not with the parser's own 64.
   static func main() {
+    if CommandLine.arguments.dropFirst().first == CommandGuard.word { CommandGuard.serve() }
     do {
-      var command = try parseAsRoot()
+      var command = try parseAsRoot(NamedInputs.marked(Array(CommandLine.arguments.dropFirst())))
       try command.run()
     } catch let status as ExitCode {
       exit(withError: status)

@@ -44,63 +44,141 @@ struct MapRun {
 
   private func runChecked() throws -> ExitStatus {
     let interruption = listensToSignals ? try Interruption() : nil
-    let target = try PythonTarget(options.target)
-    let reader =
-      if let path = options.inputFile {
-        try InputReader(path: path, format: options.inputFormat)
-      } else {
-        InputReader(arguments: options.inputs, format: options.inputFormat)
+    let work = try MapWork(options)
+    var reader = try makeReader()
+    if options.shuf { reader = reader.shuffled() }
+    let store = try options.output.map { try openResults($0) }
+    do {
+      if options.dryRun {
+        defer { store?.removeIfNew() }
+        return try show(work, reader, store)
       }
-    let file = try options.output.map { try openResults($0) }
-    do { return try run(target, reader, file, interruption) } catch {
+      return try run(work, reader, store, interruption)
+    } catch {
       // Nothing was run: a file that was made for it would only be in the way of the next try.
-      file?.removeIfNew()
+      store?.removeIfNew()
       throw error
     }
   }
 
-  private func run(
-    _ target: PythonTarget, _ reader: InputReader, _ file: ResultFile?, _ interruption: Interruption?
-  ) throws -> ExitStatus {
-    let interpreter = try check(options, target)
-    let isTerminal = Terminal.isTerminal(console)
-    let showsProgress = options.progress == .always || options.progress == .auto && isTerminal
-    let printed = Printed()
-    var settings = RunnerSettings(
-      interpreter: interpreter, target: target, placement: options.on, workers: options.workers, timeout: options.timeout?.duration,
-      retries: options.retries, memoryLimit: options.memoryLimit?.bytes)
-    if showsProgress { settings.printed = { printed.add($0) } }
-    let runner = try makeRunner(settings)
-    if options.overwrite { file?.clear() }
+  private func makeReader() throws -> InputReader {
+    guard let path = options.inputFile ?? options.named.file else {
+      return InputReader(arguments: options.named.inputs, format: options.inputFormat)
+    }
+    let terminator = options.null ? 0 : LineReader.newline
+    var reader = try InputReader(path: path, format: options.inputFormat, terminator: terminator)
+    // A share of all is known early only where all are counted.
+    if options.eta || options.bar || options.haltCondition?.isPercent == true {
+      reader.total = try InputReader.count(path: path, format: options.inputFormat, terminator: terminator)
+    }
+    return reader
+  }
+  private func openResults(_ path: String) throws -> any ResultStore {
+    if options.retryFailed && !Files.exists(path) {
+      throw UsageError("there is no \(path) to take failed rows from; leave --retry-failed out, or name another file")
+    }
+    let mode: ResultMode = options.resume || options.retryFailed ? .goOn : options.overwrite ? .overwrite : .create
+    return try ResultFile(path: path, mode: mode)
+  }
 
-    let batch = Batch(runner: runner, keepsOrder: options.keepOrder)
+  // MARK: The run
+
+  private func run(
+    _ work: MapWork, _ reader: InputReader, _ store: (any ResultStore)?, _ interruption: Interruption?
+  ) throws -> ExitStatus {
+    if let nice = options.nice {
+      do throws(SystemError) { try Machine.setNiceness(nice) } catch { throw UsageError("--nice \(nice): \(error.reason)") }
+    }
+    let showsProgress = options.progress == .always || options.progress == .auto && (options.showsMore || Terminal.isTerminal(console))
+    let printed = Printed()
+    let pass: (@Sendable ([UInt8]) -> Void)? = showsProgress ? { @Sendable output in printed.add(output) } : nil
+    let runner = try makeRunner(for: work, printed: pass)
+    let log = try options.joblog.map { try JobLog(path: $0, name: work.origin.target) }
+    do throws(SystemError) { if options.overwrite { try store?.clear() } } catch {
+      throw UsageError("cannot write to \(options.output ?? ""): \(error.reason)")
+    }
+    if let store {
+      let origin = work.origin
+      if store.ledger.successes > 0, let warning = origin.warning(about: store.origins, path: store.path) { say("heddle: \(warning)") }
+      store.note(origin)
+    }
+
+    // A file is put in order at its end, so that there too a row is written as soon as its call ends and survives whatever comes.
+    let keepsOrder = options.keepOrder && store == nil
+    let batch = Batch(runner: runner, keepsOrder: keepsOrder)
     interruption?.onFirst { batch.stop(.interrupted) }
     let start = MonotonicTime.now
-    let feeder = Feeder(reader: reader, ledger: file?.ledger ?? Ledger(), onlyFailed: options.retryFailed)
+    let feeder = Feeder(reader: reader, ledger: store?.ledger ?? Ledger(), onlyFailed: options.retryFailed)
     // Not joined: it may be waiting for standard input for ever.
     try OSThread(name: "heddle-inputs", stackSize: Feeder.stackSize) { feeder.run(batch) }.detach()
 
     let line = ProgressLine(
-      isShown: showsProgress, width: { [console] in Terminal.width(console) },
+      isShown: showsProgress, hasBar: options.bar, width: { [console] in Terminal.width(console) },
       write: { [console] in try? Descriptor.writeAll($0, to: console) })
     let result = batch.run(
-      .init(
-        total: reader.total, keepsOrder: options.keepOrder, maxFailures: options.maxFailures, progress: line, printed: printed.take)
-    ) { (row, replaces) throws(SystemError) in
-      if let file {
-        try file.append(row.line, replaces: replaces)
+      .init(total: reader.total, keepsOrder: keepsOrder, halt: options.haltCondition, progress: line, printed: printed.take)
+    ) { (row) throws(SystemError) in
+      if let store {
+        try store.append(row)
       } else {
-        try Descriptor.writeAll(row.line, to: standardOutput)
+        try Descriptor.writeAll((options.tag ? Array((row.input.text + "\t").utf8) : []) + row.line, to: standardOutput)
       }
+      log?.add(row, command: work.command(of: row.input))
     }
-    return conclude(result, file: file, processorTime: runner.processorTime, elapsed: MonotonicTime.now - start)
+    return conclude(result, store: store, processorTime: runner.processorTime, elapsed: MonotonicTime.now - start)
   }
 
-  private func openResults(_ path: String) throws -> ResultFile {
-    if options.retryFailed && !Files.exists(path) {
-      throw UsageError("there is no \(path) to take failed rows from; leave --retry-failed out, or name another file")
+  private func makeRunner(for work: MapWork, printed: (@Sendable ([UInt8]) -> Void)?) throws -> any CallRunner {
+    let places = options.workers.map { $0.resolved(cores: Processors.available()) }
+    var pace = PacedRunner.Pace(
+      places: places ?? Processors.available(), delay: options.delay?.duration, freeMemory: options.memfree?.bytes,
+      timeout: options.timeout,
+      retries: options.retries)
+    switch work {
+    case .command(let template):
+      let isTagged = options.tag
+      let pass = printed ?? { [console] in try? Descriptor.writeAll($0, to: console) }
+      let runner = CommandRunner(template, places: pace.places, commandGuard: try CommandGuard()) { input, output in
+        pass(isTagged ? Self.tagged(output, with: input) : output)
+      }
+      return try PacedRunner(runner, pace: pace)
+    case .function(let target):
+      var settings = RunnerSettings(
+        interpreter: try check(options, target), target: target, placement: options.on, workers: places, timeout: nil,
+        retries: options.retries, memoryLimit: options.memoryLimit?.bytes)
+      settings.printed = printed
+      if case .span(let span)? = options.timeout {
+        settings.timeout = span
+        pace.timeout = nil
+      }
+      guard options.needsPace else { return try makeRunner(settings) }
+      settings.retries = 0
+      return try PacedRunner(makeRunner(settings), pace: pace)
     }
-    return try ResultFile(path: path, mode: options.resume || options.retryFailed ? .goOn : options.overwrite ? .overwrite : .create)
+  }
+  /// Each line with the input and a tab before it.
+  private static func tagged(_ output: [UInt8], with input: [UInt8]) -> [UInt8] {
+    let newline = LineReader.newline
+    return output.split(separator: newline).flatMap { input + [UInt8(ascii: "\t")] + $0 + [newline] }
+  }
+
+  /// What would run, a line each.
+  private func show(_ work: MapWork, _ reader: InputReader, _ store: (any ResultStore)?) throws -> ExitStatus {
+    var reader = reader
+    var ledger = options.overwrite ? Ledger() : store?.ledger ?? Ledger()
+    while let input = try reader.next() {
+      guard case .run = ledger.decide(InputKey(input.value), onlyFailed: options.retryFailed) else { continue }
+      let line: String
+      if case .unreadable(_, let sentence) = input.content {
+        line = "# \(sentence)"
+      } else {
+        line = work.command(of: input) ?? work.call(of: input)
+      }
+      do throws(SystemError) { try Descriptor.writeAll(Array((line + "\n").utf8), to: standardOutput) } catch {
+        return error.isBrokenPipe ? .brokenPipe : .failures
+      }
+    }
+    return .success
   }
 
   /// Finds the interpreter and looks whether the target can be called, in a process of its own.
@@ -108,24 +186,29 @@ struct MapRun {
     try PythonInterpreter.find(loading: target, explicit: options.python)
   }
 
+  // MARK: The end
+
   /// Tidies the file, says what became of the run, and turns it into a status.
-  private func conclude(_ result: Batch.Result, file: ResultFile?, processorTime: Duration?, elapsed: Duration) -> ExitStatus {
+  private func conclude(
+    _ result: Batch.Result, store: (any ResultStore)?, processorTime: Duration?, elapsed: Duration
+  ) -> ExitStatus {
     if result.stop == .brokenPipe { return .brokenPipe }
     var reason: String?
     var goOn: String?
     switch result.stop {
     case .interrupted: reason = "interrupted"
-    case .tooManyFailures: reason = "stopped after \(result.summary.failed) failures"
-    case .cannotRead(let sentence), .cannotWrite(let sentence): reason = sentence
+    case .halted(_, let sentence), .cannotRead(let sentence), .cannotWrite(let sentence): reason = sentence
     case .brokenPipe, nil: break
     }
-    if let file {
-      do { try file.tidy(inOrder: options.keepOrder) } catch {
+    var isWritten = true
+    if let store {
+      do { try store.tidy(inOrder: options.keepOrder) } catch {
         // The rows are all there; only those that count no more are still among them.
-        reason = [reason, "\(file.path) could not be tidied: \(error.reason)"].compactMap(\.self).joined(separator: "; ")
+        reason = [reason, "\(store.path) could not be tidied: \(error.reason)"].compactMap(\.self).joined(separator: "; ")
+        isWritten = store is ResultFile
       }
       if result.stop != nil {
-        goOn = "what has a row is in \(file.path); run the same command with --resume to go on"
+        goOn = "what has a row is in \(store.path); run the same command with --resume to go on"
       } else if result.summary.failed > 0 {
         goOn = "run the same command with --retry-failed to run those again"
       }
@@ -135,13 +218,16 @@ struct MapRun {
       elapsed: elapsed, processorTime: processorTime, skipped: result.skipped, notRun: result.notRun, reason: reason, goOn: goOn)
     result.summary.lines(ending).forEach(say)
 
+    // Of the whole file: a failure that was there before and was not run again counts.
+    let failed = result.summary.failed + (store?.failuresLeft ?? 0) > 0 || !isWritten
     switch result.stop {
     case .interrupted: return .interrupted
-    case nil: break
+    // As in GNU parallel: who waits for a success and has it is content.
+    case .halted(let condition, _) where condition.event == .success: return .success
+    case .halted(let condition, _) where condition.event == .done: return failed ? .failures : .success
+    case nil: return failed ? .failures : .success
     default: return .failures
     }
-    // Of the whole file: a failure that was there before and was not run again counts.
-    return result.summary.failed + (file?.failuresLeft ?? 0) > 0 ? .failures : .success
   }
 
   private func say(_ line: String) { try? Descriptor.writeAll(Array((line + "\n").utf8), to: console) }
@@ -177,5 +263,52 @@ struct MapRun {
         return waiting
       }
     }
+  }
+}
+
+/// What is run for each input.
+enum MapWork {
+  case function(PythonTarget)
+  case command(CommandTemplate)
+
+  init(_ options: MapCommand) throws {
+    guard let target = options.named.target else {
+      let template = try CommandTemplate(words: options.named.template, isShell: options.shell)
+      try template.checkProgram()
+      self = .command(template)
+      return
+    }
+    self = .function(try PythonTarget(target))
+  }
+
+  var origin: Origin {
+    switch self {
+    case .function(let target): Origin(target)
+    case .command(let template): Origin(target: template.description, digest: nil)
+    }
+  }
+  /// The command for an input, as a shell would take it; nil: it is a function.
+  func command(of input: Input) -> String? {
+    guard case .command(let template) = self else { return nil }
+    guard let value = try? CommandInput(input.value), let words = try? template.words(for: value, sequence: input.index + 1, place: 1)
+    else {
+      return template.description
+    }
+    // A shell is not named: what it is given is the command.
+    let shown = template.isShell ? [words.last!] : words.map(CommandTemplate.quoted)
+    return String(decoding: Array(shown.joined(separator: [UInt8(ascii: " ")])), as: UTF8.self)
+  }
+  /// The call of an input, as Python would nearly write it.
+  func call(of input: Input) -> String {
+    var writer = JSONWriter()
+    try? writer.write(input.value)
+    let value = String(decoding: writer.bytes, as: UTF8.self)
+    let arguments =
+      switch (input.format, input.value.kind) {
+      case (.json, .dictionary), (.csv, _): "**\(value)"
+      case (.json, .list): "*\(value)"
+      default: value
+      }
+    return "\(origin.target)(\(arguments))"
   }
 }

@@ -1,12 +1,12 @@
 import ArgumentParser
 
-/// A span of time as an option: `30s`, `500ms`, `2m`, `1h`, or plain seconds.
+/// A span of time as an option: `30s`, `500ms`, `2m`, `1h`, `1d`, or plain seconds.
 struct TimeSpan: ExpressibleByArgument, Equatable {
   let duration: Duration
 
   init(_ duration: Duration) { self.duration = duration }
   init?(argument: String) {
-    let units: [(String, Double)] = [("ms", 0.001), ("s", 1), ("m", 60), ("h", 3600), ("", 1)]
+    let units: [(String, Double)] = [("ms", 0.001), ("s", 1), ("m", 60), ("h", 3600), ("d", 86400), ("", 1)]
     for (unit, seconds) in units where argument.hasSuffix(unit) {
       guard let number = Self.number(argument.dropLast(unit.count)), number > 0, number * seconds < 1e9 else { return nil }
       duration = .seconds(number * seconds)
@@ -16,13 +16,131 @@ struct TimeSpan: ExpressibleByArgument, Equatable {
   }
   /// As an option of the command.
   init(option text: String) throws {
-    guard let value = TimeSpan(argument: text) else { throw ValidationError("it is no time; write 30s, 500ms, 2m or 1h") }
+    guard let value = TimeSpan(argument: text) else { throw ValidationError("it is no time; write 30s, 500ms, 2m, 1h or 1d") }
     self = value
   }
   /// Digits and at most one point: no `nan`, no `0x1p3`, no sign.
   fileprivate static func number(_ text: Substring) -> Double? {
     guard text.first?.isNumber == true, text.allSatisfy({ $0.isASCII && ($0.isNumber || $0 == ".") }) else { return nil }
     return Double(text)
+  }
+}
+
+/// How long a call may take: a span, or a share of what calls take.
+enum TimeLimit: Equatable, CustomStringConvertible {
+  case span(Duration)
+  /// Of the median of the calls that succeeded. Unit: hundredths.
+  case percent(Double)
+
+  init(option text: String) throws {
+    guard text.hasSuffix("%") else {
+      self = .span(try TimeSpan(option: text).duration)
+      return
+    }
+    guard let number = TimeSpan.number(text.dropLast()), number > 100, number < 1e6 else {
+      throw ValidationError("a share of the median must be more than 100%, for example 300%")
+    }
+    self = .percent(number)
+  }
+  /// The limit for a call; nil: nothing is known yet.
+  ///
+  /// - Parameter median: Unit: seconds.
+  func limit(median: Double?) -> Duration? {
+    switch self {
+    case .span(let span): span
+    // Less than a tenth of a second would measure how busy the machine is.
+    case .percent(let percent): median.map { .seconds(max($0 * percent / 100, 0.1)) }
+    }
+  }
+  var description: String {
+    switch self {
+    case .span(let span): "\(span.seconds) s"
+    case .percent(let percent): "\(percent.formatted)% of the median"
+    }
+  }
+}
+
+extension Double {
+  /// Without the fraction where there is none.
+  fileprivate var formatted: String { self == rounded() && abs(self) < 1e15 ? "\(Int(self))" : "\(self)" }
+}
+
+/// How many calls run at once: `8`, or of the cores that this process may use `+2` more or `50%`.
+enum JobCount: Equatable {
+  case exactly(Int)
+  case more(Int)
+  case percent(Int)
+
+  init(option text: String) throws {
+    let refusal = ValidationError("it must be at least 1: a number, +2 for two more than there are cores, or 50% of them")
+    if text.hasSuffix("%") {
+      guard let percent = Int(text.dropLast()), (1...100_000).contains(percent) else { throw refusal }
+      self = .percent(percent)
+    } else {
+      guard let count = Int(text), (text.hasPrefix("+") ? 0 : 1) <= count, count <= 100_000 else { throw refusal }
+      self = text.hasPrefix("+") ? .more(count) : .exactly(count)
+    }
+  }
+  func resolved(cores: Int) -> Int {
+    switch self {
+    case .exactly(let count): count
+    case .more(let count): cores + count
+    case .percent(let percent): max(1, Int((Double(cores * percent) / 100).rounded()))
+    }
+  }
+}
+
+/// When a run ends early, as GNU parallel writes it: `now,fail=1`, `soon,fail=10%`, `never`.
+struct HaltCondition: Equatable {
+  enum Event: String {
+    case fail, success, done
+  }
+  /// Whether what runs is killed; otherwise it may end.
+  let isNow: Bool
+  let event: Event
+  /// After so many, or that share of all inputs.
+  let count: Double
+  let isPercent: Bool
+
+  /// nil: never.
+  static func parse(_ text: String) throws -> HaltCondition? {
+    switch text {
+    case "never", "0": return nil
+    case "1": return HaltCondition(isNow: false, event: .fail, count: 1, isPercent: false)
+    case "2": return HaltCondition(isNow: true, event: .fail, count: 1, isPercent: false)
+    default: break
+    }
+    let refusal = ValidationError("write now or soon, then fail, success or done with a number or percentage: now,fail=1 or soon,fail=10%")
+    let parts = text.split(separator: ",", omittingEmptySubsequences: false)
+    guard parts.count == 2, parts[0] == "now" || parts[0] == "soon" else { throw refusal }
+    let condition = parts[1].split(separator: "=", omittingEmptySubsequences: false)
+    guard condition.count == 2, let event = Event(rawValue: String(condition[0])) else { throw refusal }
+    let isPercent = condition[1].hasSuffix("%")
+    guard let number = TimeSpan.number(isPercent ? condition[1].dropLast() : condition[1]), number > 0,
+      isPercent ? number <= 100 : number == number.rounded()
+    else { throw refusal }
+    return HaltCondition(isNow: parts[0] == "now", event: event, count: number, isPercent: isPercent)
+  }
+  /// Whether it has come to that.
+  ///
+  /// - Parameter total: All inputs; nil: not known yet, and a percentage is not reached.
+  func isMet(failed: Int, succeeded: Int, total: Int?) -> Bool {
+    let number =
+      switch event {
+      case .fail: failed
+      case .success: succeeded
+      case .done: failed + succeeded
+      }
+    guard isPercent else { return Double(number) >= count }
+    return total.map { $0 > 0 && Double(number) >= Double($0) * count / 100 } ?? false
+  }
+  /// For the summary.
+  func sentence(failed: Int, succeeded: Int) -> String {
+    switch event {
+    case .fail: "stopped after \(failed) failures"
+    case .success: "stopped after \(succeeded) successes"
+    case .done: "stopped after \(failed + succeeded) calls"
+    }
   }
 }
 

@@ -50,6 +50,14 @@ public final class ChildProcess: Sendable {
   /// SIGKILL to the same.
   public func killGroup() { kill(-pid, SIGKILL) }
 
+  /// Whether somebody suspended it (SIGSTOP); false for one that a debugger holds.
+  public var isSuspended: Bool {
+    // The name may hold anything, a parenthesis too; behind the last one comes the state.
+    let status = Processors.readFile("/proc/\(pid)/stat") ?? ""
+    guard let end = status.lastIndex(of: ")") else { return false }
+    return status[end...].dropFirst(2).first == "T"
+  }
+
   /// Takes the ended process off the kernel's table, after the rest of its group was killed.
   ///
   /// Blocks until it has ended.
@@ -79,6 +87,13 @@ public final class ChildProcess: Sendable {
     public var peakMemory: Int?
     /// In the process and in what it started and waited for.
     public var processorTime: Duration
+
+    /// An end that is known already.
+    public init(exit: Exit?, peakMemory: Int?, processorTime: Duration) {
+      self.exit = exit
+      self.peakMemory = peakMemory
+      self.processorTime = processorTime
+    }
   }
   /// How a process ended.
   public enum Exit: Sendable, Hashable {

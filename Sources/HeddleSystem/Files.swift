@@ -10,6 +10,11 @@ public enum Files {
     var information = stat()
     return unsafe stat(path, &information) == 0 && information.st_mode & S_IFMT == S_IFREG && access(path, X_OK) == 0
   }
+  /// Whether it is a file that can be read twice: no pipe, terminal or folder.
+  public static func isRegular(_ path: String) -> Bool {
+    var information = stat()
+    return unsafe stat(path, &information) == 0 && information.st_mode & S_IFMT == S_IFREG
+  }
   /// Gives the file another name, in the place of the one that has it.
   public static func rename(_ path: String, to other: String) throws(SystemError) {
     guard unsafe Glibc.rename(path, other) == 0 else { throw SystemError("rename \(path) to \(other)") }

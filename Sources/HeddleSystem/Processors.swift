@@ -57,7 +57,7 @@ public enum Processors {
     return quota / period
   }
 
-  private struct Mount {
+  struct Mount {
     /// The cgroup that the mount shows at its top, and where it is mounted.
     var root: String
     var point: String
@@ -76,23 +76,27 @@ public enum Processors {
     }
   }
   /// Lines like `36 35 0:30 /root /sys/fs/cgroup/cpu rw,relatime shared:9 - cgroup cgroup rw,cpu`.
-  private static func cgroupMounts(_ text: String) -> (unified: Mount?, cpu: Mount?) {
+  static func cgroupMounts(_ text: String) -> (unified: Mount?, cpu: Mount?, memory: Mount?) {
     var unified: Mount?
     var cpu: Mount?
+    var memory: Mount?
     for line in text.split(separator: "\n") {
       let fields = line.split(separator: " ")
       guard let dash = fields.firstIndex(of: "-"), dash >= 6, fields.count > dash + 3 else { continue }
       let mount = Mount(root: String(fields[3]), point: String(fields[4]))
       switch fields[dash + 1] {
       case "cgroup2": unified = mount
-      case "cgroup": if fields[dash + 3].split(separator: ",").contains("cpu") { cpu = mount }
+      case "cgroup":
+        let controllers = fields[dash + 3].split(separator: ",")
+        if controllers.contains("cpu") { cpu = mount }
+        if controllers.contains("memory") { memory = mount }
       default: break
       }
     }
-    return (unified, cpu)
+    return (unified, cpu, memory)
   }
 
-  private static func readFile(_ path: String) -> String? {
+  static func readFile(_ path: String) -> String? {
     let number = unsafe path.withCString { unsafe heddle_open_for_reading($0) }
     guard number >= 0 else { return nil }
     let descriptor = Descriptor(owning: number)

@@ -69,13 +69,14 @@ struct MapTests {
     init(count: Int) { self.count = count }
     var window: Int { 1 }
     var processorTime: Duration? { nil }
-    func submit(_ call: [UInt8], completion: @escaping @Sendable (CallOutcome) -> Void) {
-      inner.submit(call, completion: completion)
+    func submit(_ input: Input, completion: @escaping @Sendable (CallOutcome) -> Void) -> CallCanceller {
+      _ = inner.submit(input, completion: completion)
       let number = seen.withLock { seen in
         seen += 1
         return seen
       }
       if number == count { inner.finish { $0.reversed() } }
+      return { false }
     }
     func shutdown(grace: Duration?) { inner.shutdown(grace: grace) }
   }
@@ -96,7 +97,7 @@ struct MapTests {
     let reader = InputReader(arguments: (0..<100).map(String.init), format: .lines)
     batch.feed(reader) { _ in .run(replaces: false) }
     var rows = 0
-    let result = batch.run(.init(progress: ProgressLine(isShown: false, width: { 80 }, write: { _ in }))) { _, _ in rows += 1 }
+    let result = batch.run(.init(progress: ProgressLine(isShown: false, width: { 80 }, write: { _ in }))) { _ in rows += 1 }
     #expect(result.stop == .interrupted && result.notRun == 4 && rows == 0)
     box.withLock { $0 = nil }
   }
@@ -108,7 +109,7 @@ struct MapTests {
       let batch = Batch(runner: FakeRunner(window: 1000, double), keepsOrder: false)
       batch.feed(InputReader(arguments: (0..<100).map(String.init), format: .lines)) { _ in .run(replaces: false) }
       var rows = 0
-      let result = batch.run(.init(progress: ProgressLine(isShown: false, width: { 80 }, write: { _ in }))) { _, _ throws(SystemError) in
+      let result = batch.run(.init(progress: ProgressLine(isShown: false, width: { 80 }, write: { _ in }))) { _ throws(SystemError) in
         if rows == 10 { throw SystemError("write", code: code) }
         rows += 1
       }
@@ -245,7 +246,6 @@ struct ResumeTests {
     }
   }
 
-  private func double(_ call: PythonValue) -> CallOutcome.Ending { .value(nil) }
 }
 
 private func + (strides: StrideThrough<Int>, more: [Int]) -> [Int] { Array(strides) + more }

@@ -6,7 +6,8 @@ struct OptionTests {
   @Test func `spans and sizes have units`() {
     let spans: [(String, Duration?)] = [
       ("30s", .seconds(30)), ("500ms", .milliseconds(500)), ("2m", .seconds(120)), ("1h", .seconds(3600)), ("5", .seconds(5)),
-      ("1.5s", .milliseconds(1500)), ("0", nil), ("-1", nil), ("s", nil), ("", nil), ("nan", nil), ("1d", nil), ("1e3", nil), ("inf", nil),
+      ("1.5s", .milliseconds(1500)), ("0", nil), ("-1", nil), ("s", nil), ("", nil), ("nan", nil), ("1d", .seconds(86400)), ("1e3", nil),
+      ("inf", nil),
     ]
     for (text, expected) in spans { #expect(TimeSpan(argument: text)?.duration == expected, "\(text)") }
     let sizes: [(String, Int?)] = [

@@ -18,11 +18,15 @@ final class FakeRunner: CallRunner {
     self.body = body
   }
   var processorTime: Duration? { .seconds(1) }
-  func submit(_ call: [UInt8], completion: @escaping @Sendable (CallOutcome) -> Void) {
-    guard !isShut.withLock({ $0 }) else { return completion(CallOutcome(ending: .notRun, seconds: 0, attempts: 0)) }
-    let call = try! MarshalDecoder().decode(PythonValue.self, from: call)
+  func submit(_ input: Input, completion: @escaping @Sendable (CallOutcome) -> Void) -> CallCanceller {
+    guard !isShut.withLock({ $0 }) else {
+      completion(CallOutcome(ending: .notRun, seconds: 0, attempts: 0))
+      return { false }
+    }
+    let call = try! MarshalDecoder().decode(PythonValue.self, from: input.arguments()!)
     calls.withLock { $0.append(call) }
     completion(CallOutcome(ending: body(call), seconds: 0.25, attempts: 1))
+    return { false }
   }
   func shutdown(grace: Duration?) { isShut.withLock { $0 = true } }
 }
@@ -44,14 +48,15 @@ final class HoldingRunner: CallRunner {
     self.whenFull = whenFull
   }
   var processorTime: Duration? { nil }
-  func submit(_ call: [UInt8], completion: @escaping @Sendable (CallOutcome) -> Void) {
-    let call = try! MarshalDecoder().decode(PythonValue.self, from: call)
+  func submit(_ input: Input, completion: @escaping @Sendable (CallOutcome) -> Void) -> CallCanceller {
+    let call = try! MarshalDecoder().decode(PythonValue.self, from: input.arguments()!)
     let (count, isShut) = state.withLock { state in
       if !state.isShut { state.held.append((call[0]?[0] ?? nil, completion)) }
       return (state.held.count, state.isShut)
     }
-    if isShut { return completion(CallOutcome(ending: .notRun, seconds: 0, attempts: 0)) }
+    if isShut { completion(CallOutcome(ending: .notRun, seconds: 0, attempts: 0)) }
     if count == window { whenFull(self) }
+    return { false }
   }
   /// Ends what is held, in the order that `order` makes of it, with its argument as the value.
   func finish(_ order: ([Held]) -> [Held]) {
@@ -100,7 +105,7 @@ struct ToolRun {
     let name = UUID().uuidString
     let output = try Descriptor.open(folder.file("\(name).out"), for: .creating)
     let console = try Descriptor.open(folder.file("\(name).err"), for: .creating)
-    let command = try MapCommand.parse(arguments)
+    let command = try MapCommand.parse(NamedInputs.marked(arguments))
     let python = try Self.python.get()
     status = MapRun(
       command, console: console.number, standardOutput: output.number, listensToSignals: false, check: { _, _ in python },

@@ -3,9 +3,11 @@ HEDDLE=.build/debug/heddle python3 Tests/HeddleCommandTests/tool_tests.py [-k na
 """
 
 import ast
+import collections
 import json
 import os
 import pty
+import random
 import select
 import signal
 import subprocess
@@ -66,6 +68,13 @@ def stuck(path):
     child = subprocess.Popen(["sleep", "600"])
     with open(path, "w") as here: here.write("%d %d" % (os.getpid(), child.pid))
     ctypes.PyDLL(None).sleep(600)
+def flaky(x):
+    """Fails the first time for some inputs; some results are long."""
+    marker = os.path.join("marks", x)
+    if x.endswith("7") and not os.path.exists(marker):
+        open(marker, "w").close()
+        raise ValueError("not yet")
+    return x * (500 if x.endswith("3") else 1)
 def nan(x): return [float("nan"), float("inf"), -float("inf"), "\\ud800", b"\\x00\\xff"]
 value = 5
 '''
@@ -474,6 +483,192 @@ class ToolTests(unittest.TestCase):
         self.assertEqual([json.loads(line)["value"] for line in self.read("rows").splitlines()], ["a", "b", "c"])
         run = self.map("same", "a", "b", "c", gate, "--output", "rows", "--resume")
         self.assertEqual((run.status, len(self.read("rows").splitlines())), (0, 4), run.err)
+
+    def test_kills_at_random_moments_lose_nothing_and_double_nothing(self):
+        """SIGKILL of the tool while it starts, writes, tidies; each time resumed. HEDDLE_LONG=1: 200 kills."""
+        kills, long = 0, os.environ.get("HEDDLE_LONG")
+        wanted = 200 if long else 15
+        inputs = ["input %d" % (n % 900) for n in range(1000)]
+        self.write("inputs", "".join(x + "\n" for x in inputs))
+        dice = random.Random(wanted)
+        batches = 0
+        while kills < wanted:
+            batches += 1
+            output = "rows%d" % batches
+            os.mkdir(self.path("marks"))
+            seen, delay = {}, 0.05
+            for turn in range(1000):
+                options = ["--retry-failed"] if turn % 5 == 4 and os.path.exists(self.path(output)) else ["--resume"]
+                options += ["--keep-order"] if turn % 3 == 2 else []
+                process = self.start("map", "work.py:flaky", "--inputs", "inputs", "--output", output, "-j", "2", *options)
+                start = time.monotonic()
+                try:
+                    process.communicate(timeout=dice.uniform(0, delay))
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.communicate()
+                if process.returncode == -signal.SIGKILL:
+                    kills += 1
+                    delay = min(delay * 1.2, 1.0)
+                else:
+                    self.assertIn(process.returncode, [0, 1])
+                    delay = 0.3 + 0.7 * (time.monotonic() - start)
+                if not os.path.exists(self.path(output)):
+                    continue
+                text = self.read(output)
+                rows = [json.loads(line) for line in text.split("\n")[:-1]]
+                good = collections.Counter(row["input"] for row in rows if row["ok"])
+                for name, count in seen.items():
+                    self.assertGreaterEqual(good[name], count, "a finished row was lost")
+                self.assertFalse(good - collections.Counter(inputs), "a row was written twice")
+                seen = good
+                if process.returncode == 0 and "--resume" in options:
+                    break
+            rows = [json.loads(line) for line in self.read(output).splitlines()]
+            self.assertEqual(collections.Counter(row["input"] for row in rows), collections.Counter(inputs))
+            self.assertTrue(all(row["ok"] and "replaces" not in row for row in rows))
+            self.assertFalse([name for name in os.listdir(self.folder) if name.endswith(".tidy")])
+            for name in os.listdir(self.path("marks")):
+                os.unlink(os.path.join(self.path("marks"), name))
+            os.rmdir(self.path("marks"))
+
+    def test_a_changed_source_is_warned_of(self):
+        self.assertNotIn("warning", self.map("same", "a", "--output", "rows").err)
+        self.assertNotIn("warning", self.map("same", "a", "b", "--output", "rows", "--resume").err)
+        with open(self.path("work.py"), "a") as source:
+            source.write("\n# changed\n")
+        for _ in range(2):
+            run = self.map("same", "a", "c", "--output", "rows", "--resume")
+            self.assertIn("warning: the source of work.py:same has changed since rows of rows were made", run.err)
+        self.assertEqual((run.status, len(self.read("rows").splitlines())), (0, 3))
+        run = self.map("shout", "a", "--output", "rows", "--resume")
+        self.assertIn("made by work.py:same, and this run calls work.py:shout", run.err)
+        self.assertNotIn("warning", self.map("same", "a", "--output", "rows", "--overwrite").err)
+        self.assertNotIn("warning", self.map("same", "a", "b", "--output", "rows", "--resume").err)
+
+    def test_two_runs_on_one_file_are_one_too_many(self):
+        gate = self.fifo("gate")
+        process, _ = self.begin("gate", [gate], "-j", "1", "--output", "rows")
+        for option in ["--resume", "--overwrite", "--retry-failed"]:
+            run = self.map("same", "b", "--output", "rows", option)
+            self.assertEqual((run.status, run.out), (2, ""))
+            self.assertIn("another run is writing to rows", run.err)
+        with open(gate, "w") as go:
+            go.write("x")
+        process.communicate(timeout=10)
+        self.assertEqual((process.returncode, len(self.read("rows").splitlines())), (0, 1))
+
+    # Commands
+
+    def command(self, *arguments, **options):
+        return self.run_tool("map", *arguments, **options)
+
+    def test_commands_have_rows_like_functions(self):
+        run = self.command("-k", "--", "printf", "%s|", "{}", "{/.}", "{#}", "a 'b'", ":::", "d/x.y", "*$HOME;")
+        self.assertEqual([row["value"] for row in run.rows], ["d/x.y|x|1|a 'b'|", "*$HOME;|*$HOME;|2|a 'b'|"])
+        self.assertEqual((run.status, list(run.rows[0])), (0, ["index", "input", "ok", "value", "seconds", "attempts"]))
+        script = "echo out {}; echo to the error >&2; case {} in k*) kill -SEGV $$;; e*) exit 3;; s*) sleep 600;; esac"
+        run = self.command("--shell", "--timeout", "500ms", "--tag", "--", script, ":::", "a b", "k", "e", "s")
+        self.assertEqual({line.split("\t")[0] for line in run.out.splitlines()}, {"a b", "k", "e", "s"})
+        rows = {row["input"]: row for row in map(json.loads, (line.split("\t", 1)[1] for line in run.out.splitlines()))}
+        self.assertEqual((run.status, rows["a b"]["value"]), (1, "out a b\n"))
+        self.assertEqual((rows["k"]["error"]["code"], rows["k"]["error"]["exit"]), ("workerDied", "SIGSEGV"))
+        self.assertEqual((rows["e"]["error"]["exit"], rows["e"]["error"]["message"]), ("exit 3", "the command ended with exit 3: to the error"))
+        self.assertEqual(rows["s"]["error"]["code"], "timedOut")
+        self.assertIn("a b\tto the error\n", run.err)
+        run = self.command("--retries", "2", "--output", "rows", "--", "cat", ":::", "none", "work.py")
+        rows = {row["input"]: row for row in map(json.loads, self.read("rows").splitlines())}
+        self.assertEqual((rows["none"]["attempts"], rows["work.py"]["value"]), (3, self.read("work.py")))
+        self.write("none", "here now")
+        run = self.command("--output", "rows", "--resume", "--", "cat", ":::", "none", "work.py")
+        self.assertEqual((run.status, len(self.read("rows").splitlines())), (0, 2))
+        self.assertIn("1 succeeded, 0 failed, 1 done before", run.err)
+        run = self.command("--output", "rows", "--resume", "--", "tac", ":::", "none", "work.py", "new")
+        self.assertIn("were made by cat {}, and this run calls tac {}", run.err)
+
+    def test_no_more_commands_run_than_jobs_and_places_are_theirs(self):
+        os.mkdir(self.path("now"))
+        script = ": {}; touch now/{%}.{#}; ls now | wc -l; ls now | grep -c '^{%}[.]'; sleep 0.05; rm now/{%}.{#}"
+        run = self.command("--shell", "-j", "3", "--inputs", "-", "--", script, input="".join("%d\n" % n for n in range(40)))
+        counts = [[int(part) for part in row["value"].split()] for row in run.rows]
+        self.assertEqual((run.status, len(counts)), (0, 40))
+        self.assertLessEqual(max(count for count, _ in counts), 3)
+        self.assertGreaterEqual(max(count for count, _ in counts), 2)
+        self.assertEqual({own for _, own in counts}, {1})
+
+    def test_a_command_is_killed_with_all_that_it_started(self):
+        script = "sleep 600 & echo $! > {}.pid; echo $$ > {}; wait"
+        run = self.command("--shell", "--timeout", "300ms", "--", script, ":::", "a")
+        self.assertEqual(run.rows[0]["error"]["code"], "timedOut")
+        for name in ["a", "a.pid"]:
+            self.assertTrue(is_gone(int(self.read(name)), 1))
+        # What a command leaves behind goes with it.
+        run = self.command("--shell", "--", ": {}; sleep 600 > /dev/null & echo $!", ":::", "x")
+        self.assertTrue(is_gone(int(run.rows[0]["value"]), 1))
+        for end in [signal.SIGKILL, signal.SIGTERM]:
+            name = "b%d" % end
+            process = self.start("map", "--shell", "--", "trap '' TERM; " + script.replace("> {};", "> {};: > {}.go;"), ":::", name)
+            while not os.path.exists(self.path(name + ".go")):
+                time.sleep(0.005)
+            process.send_signal(end)
+            process.communicate(timeout=20)
+            self.assertEqual(process.returncode, -9 if end == signal.SIGKILL else 130)
+            for part in ["", ".pid"]:
+                self.assertTrue(is_gone(int(self.read(name + part)), 1), end)
+
+    def test_commands_are_refused_before_anything_runs(self):
+        for arguments, part in [
+            (["--", "no-such-program", ":::", "a"], "no program no-such-program"),
+            (["--", "cat"], "no inputs"),
+            (["--"], "target"),
+            (["--", ":::", "a"], "target"),
+            (["--memory-limit", "1GB", "--", "cat", ":::", "a"], "--memory-limit is for functions"),
+            (["--", "cat", ":::", "a", ":::", "b"], "twice"),
+            (["--shell", "work.py:same", "a"], "--shell"),
+            (["--timeout", "50%", "--", "cat", ":::", "a"], "more than 100%"),
+            (["--halt", "later", "--", "cat", ":::", "a"], "now,fail=1"),
+        ]:
+            run = self.command(*arguments)
+            self.assertEqual((run.status, run.out, len(run.err.splitlines())), (2, "", 1), (arguments, run.err))
+            self.assertIn(part, run.err)
+
+    # GNU parallel's options
+
+    def test_options_of_gnu_parallel(self):
+        self.assertEqual(self.map("same", "a", "b", "--dry-run").out, 'work.py:same("a")\nwork.py:same("b")\n')
+        self.assertEqual(self.command("--dry-run", "--", "echo", "{}", ":::", "a b").out, "echo 'a b'\n")
+        run = self.command("--halt", "now,fail=1", "--joblog", "log", "-j", "2", "--shell", "--", "sleep {}; exit {}", ":::", "600", "1", "5")
+        self.assertEqual((run.status, [row["input"] for row in run.rows]), (1, ["1"]))
+        self.assertIn("stopped after 1 failures", run.err)
+        head, line = self.read("log").splitlines()
+        self.assertEqual(head.split("\t"), "Seq Host Starttime JobRuntime Send Receive Exitval Signal Command".split())
+        fields = line.split("\t")
+        self.assertEqual((fields[0], fields[1], fields[6:]), ("2", ":", ["1", "0", "sleep 1; exit 1"]))
+        self.assertTrue(abs(time.time() - float(fields[2])) < 20 and 1 <= float(fields[3]) < 5)
+        run = self.map("fail", "b", "a", "a", "--halt", "soon,success=1", "-j", "1")
+        self.assertEqual(run.status, 0)
+        start = time.monotonic()
+        run = self.map("same", "a", "b", "c", "--delay", "200ms", "-j", "3")
+        self.assertGreaterEqual(time.monotonic() - start, 0.4)
+        self.assertEqual(run.status, 0)
+        self.write("many", "".join("%d\n" % n for n in range(200)))
+        run = self.map("same", "--inputs", "many", "--shuf", "-j", "1")
+        order = [row["index"] for row in run.rows]
+        self.assertNotEqual(order, sorted(order))
+        self.assertEqual(sorted(order), list(range(200)))
+        self.assertTrue(all(row["input"] == str(row["index"]) for row in run.rows))
+        self.write("nul", "a\nb\0 \0c\r\0")
+        self.assertEqual([row["value"] for row in self.map("same", "-0", "-k", "--inputs", "nul").rows], ["a\nb", " ", "c\r"])
+        self.assertIn("[--------------------] 0/200 0%", self.map("same", "--inputs", "many", "--bar").err)
+        self.assertIn("0/200", self.map("same", "--inputs", "many", "--eta").err)
+
+
+        self.assertEqual(self.command("--nice", "11", "--shell", "--", "nice #", ":::", "x").rows[0]["value"], "11\n")
+        run = self.map("die", *(["a"] * 5 + ["loop"] + ["b"] * 5 + ["--timeout", "1000%", "-j", "2"]))
+        errors = [row["error"]["code"] for row in run.rows if not row["ok"]]
+        self.assertEqual((errors, len(run.rows)), (["timedOut"], 11))
+        self.assertIn("10 succeeded, 1 failed", run.err)
+        self.assertEqual(self.map("same", "a", "--memfree", "1MB").status, 0)
 
     # The terminal
 

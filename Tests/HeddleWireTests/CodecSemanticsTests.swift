@@ -223,6 +223,43 @@ struct Probe: Decodable {
     #expect(lazy.container.allKeys.isEmpty && !lazy.container.contains(.a) && lazy.container.codingPath.isEmpty)
   }
 
+  @Test func `a container that outlives its encoder or decoder throws and is not given to anybody else`() throws {
+    final class Keeper: Codable {
+      var writing: KeyedEncodingContainer<Key>?
+      let reading: KeyedDecodingContainer<Key>?
+      init() { reading = nil }
+      init(from decoder: any Decoder) throws { reading = try decoder.container(keyedBy: Key.self) }
+      func encode(to encoder: any Encoder) throws {
+        writing = encoder.container(keyedBy: Key.self)
+        try writing?.encode(1, forKey: .a)
+      }
+    }
+    struct Plain: Codable, Equatable {
+      var a: Int
+      var b: [Plain] = []
+      enum CodingKeys: CodingKey { case a, b }
+    }
+    let keeper = Keeper()
+    var bytes: [UInt8] = []
+    var kept: Keeper?
+    do {
+      let encoder = MessageEncoder()
+      let decoder = MessageDecoder()
+      let message = try Message(keeper, encoder: encoder)
+      bytes = message.bytes
+      kept = try message.decoded(as: Keeper.self, decoder: decoder)
+      // The same key type again, while somebody has its container; and inside of itself.
+      #expect(try Message(Keeper(), encoder: encoder).bytes == bytes)
+      let again = try message.decoded(as: Keeper.self, decoder: decoder)
+      #expect(throws: DecodingError.self) { try again.reading?.decode(Int.self, forKey: .a) }
+      let tree = Plain(a: 1, b: [Plain(a: 2, b: [Plain(a: 3), Plain(a: 4)]), Plain(a: 5)])
+      for _ in 0..<3 { #expect(try Message(tree, encoder: encoder).decoded(decoder: decoder) == tree) }
+    }
+    // Coder, writer and reader would be gone but for these two.
+    #expect(throws: (any Error).self) { try keeper.writing?.encode(2, forKey: .b) }
+    #expect(throws: DecodingError.self) { try kept?.reading?.decode(Int.self, forKey: .a) }
+  }
+
   @Test func `mixing containers at one place is an error, not a trap`() throws {
     struct Mixing: Encodable {
       func encode(to encoder: any Encoder) throws {

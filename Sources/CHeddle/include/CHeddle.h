@@ -55,6 +55,9 @@ void heddle_tune_worker_malloc(void);
 
 /// One pointer a thread, NULL at first.
 void **heddle_thread_slot(void);
+/// What the calling thread works for, as its owner has noted it; NULL at first.
+const void *heddle_thread_owner(void);
+void heddle_set_thread_owner(const void *owner);
 /// Has `release` called with what this thread's slot holds when the thread ends. Cheap after the first call of a thread.
 void heddle_release_thread_slot_at_exit(void (*release)(void *));
 
@@ -110,6 +113,34 @@ bool heddle_is_worker(void);
 void heddle_start_lifeline(int fd);
 /// Lets the main thread serve the main queue for ever, or sleep where that is not possible.
 void heddle_serve_main_queue(void) __attribute__((noreturn));
+
+// MARK: How a worker died
+
+#define HEDDLE_DEATH_FRAMES 32
+#define HEDDLE_DEATH_PATHS 8
+#define HEDDLE_DEATH_PATH 1024
+/// What a worker that a signal ends writes into shared memory; all zero before.
+typedef struct heddle_death_note {
+  uint64_t signal;      // written last; 0: no note
+  int64_t code;         // si_code
+  uint64_t address;     // si_addr
+  uint64_t sender;      // who sent the signal, where somebody did
+  uint64_t stack;       // the stack pointer
+  uint64_t pid;         // of the process that this is about
+  uint64_t frame_count;
+  struct {
+    uint64_t address;
+    uint64_t file_offset;
+    uint64_t path;      // 1 is paths[0]; 0: in no file
+  } frames[HEDDLE_DEATH_FRAMES];
+  char paths[HEDDLE_DEATH_PATHS][HEDDLE_DEATH_PATH];
+} heddle_death_note;
+/// From here on a signal that tells of a fault leaves a note in `memory` before it has its usual effect.
+void heddle_leave_death_notes(void *memory);
+/// Gives the calling thread a stack for signal handlers, so that one that overflowed its own can leave a note.
+void heddle_use_alternate_stack(void);
+/// What a Swift symbol stands for; freed by the caller. NULL: it is none.
+char *heddle_demangle(const char *name);
 
 // MARK: Types that have no name (private and local ones)
 

@@ -55,8 +55,13 @@ public class AnyFuture: @unchecked Sendable {
     default: .cancelled
     }
   }
+  /// Whether nobody has started the job, as far as the future itself knows.
+  final var isPending: Bool { word.load(ordering: .acquiring) & Stage.mask == Stage.pending }
   /// Whether the job has ended.
   public final var isDone: Bool { word.load(ordering: .acquiring) & Stage.mask >= Stage.succeeded }
+
+  /// Whether an output was written; for whoever holds the last reference.
+  final var hasSucceeded: Bool { word.load(ordering: .relaxed) & Stage.mask == Stage.succeeded }
 
   /// Asks the job to stop.
   ///
@@ -176,24 +181,38 @@ public class AnyFuture: @unchecked Sendable {
   }
   /// Waits for the end.
   ///
-  /// The thread helps the executor for some microseconds before it gives itself up.
-  @inline(never) nonisolated(nonsending) final func park() async {
+  /// The thread helps the executor for some microseconds before it gives itself up. An error says that the end would never come; it
+  /// has not come then.
+  @discardableResult @inline(never) nonisolated(nonsending) final func park() async -> JobError? {
     source?.help(self)
-    if isDone { return }
+    if isDone { return nil }
+    let permit = source?.beginWait(for: self) ?? .granted
+    if case .refused(let error) = permit { return isDone ? nil : error }
+    defer { if case .noted = permit { source?.endWait(for: self) } }
     unsafe await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
       if !addWaiter({ unsafe continuation.resume() }) { unsafe continuation.resume() }
     }
+    return nil
   }
 }
 
 /// The executor behind a future.
-package protocol FutureSource: AnyObject, Sendable {
+@usableFromInline package protocol FutureSource: AnyObject, Sendable {
   /// Does what brings the future's end nearer, for some microseconds at most: a thread that would sleep may as well help.
   func help(_ future: AnyFuture)
   /// Whether the job runs, for one that the future itself does not know to run.
   func isRunning(_ future: AnyFuture) -> Bool
   /// Asks the job to stop: see `AnyFuture.cancel`.
   func cancel(_ future: AnyFuture) -> Bool
+  /// Whether the calling thread may wait for the future's end, after it helped.
+  func beginWait(for future: AnyFuture) -> WaitPermit
+  /// A wait that was noted is over.
+  func endWait(for future: AnyFuture)
+}
+
+extension FutureSource {
+  package func beginWait(for future: AnyFuture) -> WaitPermit { .granted }
+  package func endWait(for future: AnyFuture) {}
 }
 
 /// One that waits for a future.

@@ -10,15 +10,22 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
   @exclusivity(unchecked) private var work: (@Sendable () throws -> Output)?
   @exclusivity(unchecked) private var asyncWork: (@Sendable () async throws -> Output)?
   @exclusivity(unchecked) private var failure: (any Error)?
-  @exclusivity(unchecked) private var output: Output?
+  @exclusivity(unchecked) private var output = OutputStorage()
+
+  deinit {
+    if hasSucceeded { unsafe output.deinitialize(as: Output.self) }
+  }
 
   /// For a job that is run elsewhere.
   package init(in source: (any FutureSource)?, running: Bool = false) { super.init(source: source, running: running) }
-  init(in source: any FutureSource, work: @escaping @Sendable () throws -> Output) {
+
+  /// For a job that is encoded and sent; inlinable callers use it, and the two below.
+  @usableFromInline init(forJobOf source: (any FutureSource)?) { super.init(source: source) }
+  @usableFromInline init(forWorkOf source: any FutureSource, _ work: @escaping @Sendable () throws -> Output) {
     unsafe self.work = work
     super.init(source: source)
   }
-  init(in source: any FutureSource, asyncWork: @escaping @Sendable () async throws -> Output) {
+  @usableFromInline init(forAsyncWorkOf source: any FutureSource, _ asyncWork: @escaping @Sendable () async throws -> Output) {
     unsafe self.asyncWork = asyncWork
     super.init(source: source)
   }
@@ -33,17 +40,18 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
   /// Cancelling the task that waits here does not cancel the job, as with `Task.value`: others may wait for it too. Call
   /// ``AnyFuture/cancel()`` for that.
   ///
-  /// - Throws: what the job threw, or a ``JobError``.
+  /// - Throws: what the job threw, or a ``JobError``. Inside a job of the same thread pool the thread runs the other job meanwhile; a
+  ///   wait that could never end throws code `wouldNeverEnd`.
   public nonisolated(nonsending) var value: Output {
     get async throws {
-      if !isDone { await park() }
+      if !isDone, let refusal = await park() { throw refusal }
       return try outcome()
     }
   }
   /// The output or the error, once there is one.
   public nonisolated(nonsending) var result: Result<Output, any Error> {
     get async {
-      if !isDone { await park() }
+      if !isDone, let refusal = await park() { return .failure(refusal) }
       return Result { try outcome() }
     }
   }
@@ -59,6 +67,9 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
     if !isDone {
       let deadline = timeout.map { MonotonicTime.now + $0 } ?? .distantFuture
       source?.help(self)
+      let permit = isDone ? .granted : source?.beginWait(for: self) ?? .granted
+      if case .refused(let error) = permit, !isDone { throw error }
+      defer { if case .noted = permit { source?.endWait(for: self) } }
       let latch = ThreadGate()
       if !isDone, addWaiter({ latch.open() }) {
         guard latch.wait(until: deadline) else { throw FutureTimeout() }
@@ -77,7 +88,7 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
   /// The outcome of a job that has ended.
   func outcome() throws -> Output {
     if let failure = unsafe failure { throw failure }
-    return unsafe output.unsafelyUnwrapped
+    return unsafe output.read(as: Output.self)
   }
 
   // MARK: For executors
@@ -85,7 +96,7 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
   /// Ends it with an output unless it has ended.
   package func succeed(_ value: consuming Output) {
     guard beginEnding() else { return }
-    unsafe output = value
+    unsafe output.initialize(to: value)
     end(Stage.succeeded)
   }
   /// Ends it with an error unless it has ended.
@@ -94,6 +105,12 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
   package static func failed(_ error: any Error) -> Future<Output> {
     let future = Future<Output>(in: nil)
     future.fail(error)
+    return future
+  }
+  /// One whose job never had its place.
+  static func cancelledBeforeRoom() -> Future<Output> {
+    let future = Future<Output>(in: nil)
+    future.fail(JobError.cancelledBeforeRoom, cancelled: true)
     return future
   }
   override func writeFailure(_ error: any Error) { unsafe failure = error }

@@ -20,6 +20,8 @@ public struct JobError: Error, Sendable, CustomStringConvertible {
     case queueFull
     /// No worker could be started. It did not run.
     case workerNotStarted
+    /// Not of a job, but of a wait inside a job that could never end: see the message. What is waited for goes on.
+    case wouldNeverEnd
   }
 
   /// The cause.
@@ -38,13 +40,15 @@ public struct JobError: Error, Sendable, CustomStringConvertible {
   ///
   /// Unit: bytes.
   public var peakMemory: Int?
+  /// Where in its code the worker crashed, and why; nil where it did not, or where nothing is known of it.
+  public var crashSite: CrashSite?
   /// The last lines that the worker wrote to its standard error.
   public var standardErrorTail: String
 
   /// An error with what is known.
   public init(
     code: Code, message: String, exit: WorkerExit? = nil, attempt: Int = 1, workerPID: Int32? = nil, ran: Duration? = nil,
-    peakMemory: Int? = nil, standardErrorTail: String = ""
+    peakMemory: Int? = nil, crashSite: CrashSite? = nil, standardErrorTail: String = ""
   ) {
     self.code = code
     self.message = message
@@ -53,6 +57,7 @@ public struct JobError: Error, Sendable, CustomStringConvertible {
     self.workerPID = workerPID
     self.ran = ran
     self.peakMemory = peakMemory
+    self.crashSite = crashSite
     self.standardErrorTail = standardErrorTail
   }
 
@@ -89,7 +94,8 @@ public enum WorkerExit: Sendable, Hashable, CustomStringConvertible {
     // The numbers of signal(7) on x86-64 and ARM.
     private static let signalNames: [Int32: String] = [
       1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 5: "SIGTRAP", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL",
-      10: "SIGUSR1", 11: "SIGSEGV", 12: "SIGUSR2", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM", 24: "SIGXCPU", 25: "SIGXFSZ", 31: "SIGSYS",
+      10: "SIGUSR1", 11: "SIGSEGV", 12: "SIGUSR2", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM", 16: "SIGSTKFLT", 24: "SIGXCPU",
+      25: "SIGXFSZ", 26: "SIGVTALRM", 27: "SIGPROF", 29: "SIGIO", 30: "SIGPWR", 31: "SIGSYS",
     ]
   #else
     private static let signalNames: [Int32: String] = [

@@ -13,8 +13,20 @@ public protocol JobExecutor: Sendable {
   /// Takes a job and returns at once; the future tells how it ended.
   ///
   /// Nothing is thrown here: a job that cannot be accepted fails its future, with a ``JobError`` whose code says why
-  /// (`notEncodable`, `executorShutDown`), and did not run.
+  /// (`notEncodable`, `executorShutDown`, `queueFull`), and did not run.
   func submit<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output>
+
+  /// Takes a job as soon as there is room for it: waits where `submit` would fail it with `queueFull`.
+  ///
+  /// An executor without a bound has always room; this is then the same as `submit`. When the task is cancelled that waits here, the
+  /// future has ended as cancelled, and the job did not run.
+  func submitWaiting<J: Job>(_ job: J, options: JobOptions) async -> Future<J.Output>
+
+  /// The same for code that is not `async`.
+  ///
+  /// Blocks the calling thread until there is room.
+  @available(*, noasync, message: "It blocks the thread. Await 'submitWaiting' instead.")
+  func submitBlocking<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output>
 
   /// Ends the executor: no more jobs are accepted, and those it holds end as `mode` says. May be called again, from anywhere.
   ///
@@ -25,6 +37,20 @@ public protocol JobExecutor: Sendable {
 extension JobExecutor {
   /// Takes a job with default options.
   @inlinable public func submit<J: Job>(_ job: J) -> Future<J.Output> { submit(job, options: .standard) }
+
+  /// Takes a job with default options, as soon as there is room for it.
+  public func submitWaiting<J: Job>(_ job: J) async -> Future<J.Output> { await submitWaiting(job, options: .standard) }
+  /// Takes a job with default options, as soon as there is room for it.
+  ///
+  /// Blocks the calling thread until then.
+  @available(*, noasync, message: "It blocks the thread. Await 'submitWaiting' instead.")
+  public func submitBlocking<J: Job>(_ job: J) -> Future<J.Output> { submitBlocking(job, options: .standard) }
+
+  /// As `submit`: this executor has always room, or says with `queueFull` that it has none.
+  public func submitWaiting<J: Job>(_ job: J, options: JobOptions) async -> Future<J.Output> { submit(job, options: options) }
+  /// As `submit`: this executor has always room, or says with `queueFull` that it has none.
+  @available(*, noasync, message: "It blocks the thread. Await 'submitWaiting' instead.")
+  public func submitBlocking<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> { submit(job, options: options) }
 
   /// Ends the executor after all its jobs.
   public func shutdown() async { await shutdown(.finishAll) }

@@ -22,13 +22,21 @@ extension JobExecutor {
   ///   - jobs: read as needed; may be infinite.
   ///   - order: in which order outputs come.
   ///   - inFlight: how many jobs are submitted and not yet yielded, at most; nil: 16 a worker. With `.input` order one slow item holds up
-  ///     the ones behind it, so this bounds the memory too.
+  ///     the ones behind it, so this bounds the memory too. An executor with `maxPending` takes fewer where it is full: the map then
+  ///     goes on as room comes, and never fails for want of it.
   ///   - options: for each of the jobs.
   /// - Returns: a sequence of outputs, and more: ``JobMap/results``, ``JobMap/progress``.
   public func map<S: Sequence>(
     _ jobs: S, order: MapOrder = .input, inFlight: Int? = nil, options: JobOptions = .standard
   ) -> JobMap<S, S.Element.Output> where S.Element: Job {
-    JobMap(source: jobs, order: order, inFlight: inFlight ?? maxWorkers * 16, workers: maxWorkers) { submit($0, options: options) }
+    let inFlight = inFlight ?? maxWorkers * 16
+    guard let bounded = self as? any BoundedExecutor, let admission = bounded.admission(for: S.Element.self) else {
+      return JobMap(source: jobs, order: order, inFlight: inFlight, workers: maxWorkers) { submit($0, options: options) }
+    }
+    return JobMap(
+      source: jobs, order: order, inFlight: inFlight, workers: maxWorkers, admission: admission,
+      mayWait: { !bounded.runsOnThisThread(S.Element.self) }
+    ) { bounded.submitAdmitted($0, options: options) }
   }
 }
 
@@ -44,9 +52,20 @@ public struct JobMap<Source: Sequence, Output: Sendable>: AsyncSequence {
   let inFlight: Int
   let start: (Source.Element) -> Future<Output>
   let meter: MapMeter
+  let admission: Admission?
+  let mayWait: () -> Bool
 
   /// A map over whatever `start` begins.
-  package init(source: Source, order: MapOrder, inFlight: Int, workers: Int, start: @escaping (Source.Element) -> Future<Output>) {
+  ///
+  /// - Parameters:
+  ///   - admission: gives each item its place before `start` takes it; nil: there is always room.
+  ///   - mayWait: whether the calling thread may wait for a place.
+  package init(
+    source: Source, order: MapOrder, inFlight: Int, workers: Int, admission: Admission? = nil, mayWait: @escaping () -> Bool = { true },
+    start: @escaping (Source.Element) -> Future<Output>
+  ) {
+    self.admission = admission
+    self.mayWait = mayWait
     self.source = source
     self.order = order
     self.inFlight = Swift.max(1, inFlight)
@@ -108,87 +127,5 @@ public struct JobMap<Source: Sequence, Output: Sendable>: AsyncSequence {
         return Result { try future.outcome() }
       }
     }
-  }
-}
-
-/// The jobs of a map that are submitted and not yet yielded.
-///
-/// Owned by one iterator; when that goes, they are cancelled.
-final class MapFlight<Source: Sequence, Output: Sendable> {
-  private var source: Source.Iterator
-  private let order: MapOrder
-  private let limit: Int
-  private let start: (Source.Element) -> Future<Output>
-  private let meter: MapMeter
-  /// By order of submission, from `head` on; with `.completion` order only those that may still have to be cancelled.
-  private var queue: [Future<Output>?] = []
-  private var head = 0
-  private var flying = 0
-  private let mailbox = Mailbox<Future<Output>>()
-  private var isExhausted = false
-
-  init(_ map: JobMap<Source, Output>) {
-    source = map.source.makeIterator()
-    order = map.order
-    limit = map.inFlight
-    start = map.start
-    meter = map.meter
-  }
-  deinit {
-    if flying > 0 || !isExhausted { meter.end() } else { meter.exhaust() }
-    cancelAll()
-  }
-
-  /// The next future that has ended; nil: all have.
-  nonisolated(nonsending) func next() async -> Future<Output>? {
-    fill()
-    guard flying > 0 else {
-      meter.exhaust()
-      return nil
-    }
-    let future: Future<Output>
-    switch order {
-    case .input:
-      future = queue[head]!
-      queue[head] = nil  // what was yielded is the reader's; a lazy map of large items must not keep it
-      head += 1
-      if head == 256 {
-        queue.removeFirst(head)
-        head = 0
-      }
-      if !future.isDone { await future.park() }
-    case .completion:
-      future = await takeAny()
-    }
-    flying -= 1
-    return future
-  }
-  /// Waits for any, and forgets it: it need not be cancelled any more.
-  private nonisolated(nonsending) func takeAny() async -> Future<Output> {
-    let future = await mailbox.take()
-    if let index = queue.firstIndex(where: { $0 === future }) { queue.remove(at: index) }
-    return future
-  }
-  private func fill() {
-    while flying < limit && !isExhausted {
-      guard let item = source.next() else {
-        isExhausted = true
-        meter.setTotal()
-        return
-      }
-      let future = start(item)
-      flying += 1
-      queue.append(future)
-      meter.watch(future)
-      if order == .completion { mailbox.receive(future) }
-    }
-  }
-  func cancelAll() {
-    if flying > 0 { meter.end() }
-    for future in queue { future?.cancel() }
-    queue = []
-    head = 0
-    flying = 0
-    isExhausted = true
   }
 }

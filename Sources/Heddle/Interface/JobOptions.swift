@@ -26,7 +26,7 @@ public struct JobOptions: Sendable {
   public static let standard = JobOptions()
 
   /// Whether nothing differs from `standard`: then a submitted job needs no memory for them.
-  var areStandard: Bool { timeout == nil && label == nil && priority == .medium && retry.isNone }
+  @usableFromInline var areStandard: Bool { timeout == nil && label == nil && priority == .medium && retry.isNone }
 }
 
 /// Which of the waiting jobs go first.

@@ -17,12 +17,13 @@ public enum WaitCondition: Sendable, Hashable {
 ///   - futures: what to wait for. With `[AnyFuture]` their outputs may differ.
 ///   - condition: when the wait is over.
 ///   - timeout: how long to wait at most; nil: for ever. The jobs go on.
-/// - Returns: those that have ended and those that have not, each in the order given.
+/// - Returns: those that have ended and those that have not, each in the order given. Inside a job of a thread pool a wait that could
+///   never end, because it is for the job itself, returns at once.
 public nonisolated(nonsending) func wait<F: AnyFuture>(
   for futures: [F], until condition: WaitCondition = .allCompleted, timeout: Duration? = nil
 ) async -> (done: [F], pending: [F]) {
   if timeout == nil && condition == .allCompleted {
-    for future in futures where !future.isDone { await future.park() }
+    for future in futures where !future.isDone { if await future.park() != nil { return split(futures) } }
     return (futures, [])
   }
   let latch = Future<Void>(in: nil)
@@ -46,9 +47,17 @@ public nonisolated(nonsending) func wait<F: AnyFuture>(
   }
   if !latch.isDone {
     for future in futures where !latch.isDone { future.source?.help(future) }
-    await latch.park()
+    let permits = WorkerThread.current == nil ? [] : futures.map { $0.isDone ? .granted : $0.source?.beginWait(for: $0) ?? .granted }
+    let refused = permits.count { if case .refused = $0 { true } else { false } }
+    // Inside a job of a thread pool: what waits for the job itself does not end while it waits.
+    let wouldHang = refused > 0 && (condition == .allCompleted || refused == futures.count)
+    if !wouldHang || timeout != nil { await latch.park() }
+    for (future, permit) in zip(futures, permits) { if case .noted = permit { future.source?.endWait(for: future) } }
   }
   timer?.cancel()
+  return split(futures)
+}
+private func split<F: AnyFuture>(_ futures: [F]) -> (done: [F], pending: [F]) {
   var done: [F] = []
   var pending: [F] = []
   for future in futures { if future.isDone { done.append(future) } else { pending.append(future) } }
@@ -76,6 +85,7 @@ public struct Completions<F: AnyFuture>: AsyncSequence, Sendable {
   /// Yields each future once.
   public struct AsyncIterator: AsyncIteratorProtocol {
     let mailbox: Mailbox<F>
+    let futures: [F]
     var left: Int
 
     /// The next that has ended; nil after the last.
@@ -84,6 +94,7 @@ public struct Completions<F: AnyFuture>: AsyncSequence, Sendable {
     public mutating func next(isolation actor: isolated (any Actor)?) async -> F? {
       guard left > 0 else { return nil }
       left -= 1
+      if mailbox.isEmpty { mailbox.help(futures) }
       return await mailbox.take()
     }
   }
@@ -91,7 +102,7 @@ public struct Completions<F: AnyFuture>: AsyncSequence, Sendable {
   public func makeAsyncIterator() -> AsyncIterator {
     let mailbox = Mailbox<F>()
     for future in futures { mailbox.receive(future) }
-    return AsyncIterator(mailbox: mailbox, left: futures.count)
+    return AsyncIterator(mailbox: mailbox, futures: futures, left: futures.count)
   }
 }
 
@@ -109,20 +120,46 @@ final class Mailbox<F: AnyFuture>: Sendable {
     var taken = 0
     /// Resumed once, by who puts the next.
     var reader: UnsafeContinuation<Void, Never>?
+    /// Called once, by who puts the next.
+    var notice: (@Sendable () -> Void)?
   }
   private let state = Locked<State>(State())
+
+  /// Whether nothing lies here.
+  var isEmpty: Bool { state.withLock { $0.taken == $0.ended.count } }
+  /// Calls `body` once something lies here; only the last one asked for is kept.
+  func whenNotEmpty(_ body: @escaping @Sendable () -> Void) {
+    let isThere = state.withLock { state in
+      if state.taken < state.ended.count { return true }
+      state.notice = body
+      return false
+    }
+    if isThere { body() }
+  }
 
   /// Listens to a future.
   func receive(_ future: F) {
     let ended: @Sendable () -> Void = { [self] in put(future) }
     if !future.addWaiter(ended) { ended() }
   }
-  private func put(_ future: F) {
-    let reader = unsafe state.withLock { state in
-      state.ended.append(future)
-      defer { unsafe state.reader = nil }
-      return unsafe state.reader
+  /// Inside a job of a thread pool: runs one of the pool's jobs that are waited for, since the thread would sleep.
+  func help<S: Sequence>(_ futures: S) where S.Element == F {
+    guard WorkerThread.current != nil else { return }
+    for future in futures where !future.isDone {
+      future.source?.help(future)
+      if !isEmpty { return }
     }
+  }
+  private func put(_ future: F) {
+    let (reader, notice) = unsafe state.withLock { state in
+      state.ended.append(future)
+      defer {
+        unsafe state.reader = nil
+        state.notice = nil
+      }
+      return unsafe (state.reader, state.notice)
+    }
+    notice?()
     unsafe reader?.resume()
   }
   private func takeNow() -> F? {

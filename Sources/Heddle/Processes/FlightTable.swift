@@ -65,6 +65,14 @@ struct Flight {
       oldest &+= 1
     }
   }
+  /// Ends a flight that has no extras and was not abandoned; nil: it is another.
+  @inline(__always)
+  mutating func concludeStandard(_ position: UInt64) -> (future: Unmanaged<AnyFuture>, type: UInt32)? {
+    let slot = unsafe slot(position)
+    guard unsafe slot.pointee.job.extras == nil && !slot.pointee.isAbandoned else { return nil }
+    unsafe slot.pointee.stage = .ended
+    return unsafe (slot.pointee.job.future, slot.pointee.job.type)
+  }
   /// Takes a job that runs out of the window, which it would hold up; its place is free as if it had ended.
   mutating func detach(_ position: UInt64) -> Flight {
     let flight = unsafe slot(position).pointee

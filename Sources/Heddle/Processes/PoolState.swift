@@ -55,6 +55,8 @@ struct PoolState: Sendable, Hashable {
   private(set) var isShutDown = false
   /// Workers in a row that ended before they greeted, or could not be spawned.
   private(set) var failedStarts = 0
+  /// Of those that somebody killed before they greeted, in a row.
+  private var killedStarts = 0
   /// Nothing can be done until something happens: `next` answered so.
   private var isSaturated = false
 
@@ -68,6 +70,8 @@ struct PoolState: Sendable, Hashable {
   fileprivate static let firstWindow = 4
   /// So many failed starts in a row fail what waits, instead of starting for ever.
   static let failedStartLimit = 3
+  /// So many that somebody killed from outside before they greeted count as one failed start: that says little about the program.
+  private static let killedStartWeight = 10
 
   init(maxWorkers: Int, width: Int, capacity: Int) {
     self.capacity = capacity
@@ -215,6 +219,7 @@ struct PoolState: Sendable, Hashable {
   mutating func workerGreeted(at place: Place) {
     if workers[place].phase == .starting { workers[place].phase = .running }
     failedStarts = 0
+    killedStarts = 0
     isSaturated = false
   }
   /// `place` is to go: it takes no more.
@@ -225,10 +230,13 @@ struct PoolState: Sendable, Hashable {
   }
   /// The process has gone.
   ///
-  /// Of the jobs it held, `failed` had started and end with it, `back` wait again.
-  mutating func workerExited(at place: Place, failed: Int, back: Int) {
+  /// Of the jobs it held, `failed` had started and end with it, `back` wait again. `wasKilled`: from outside, by nobody of ours.
+  mutating func workerExited(at place: Place, failed: Int, back: Int, wasKilled: Bool = false) {
     precondition(failed + back == workers[place].held, "\(failed) failed and \(back) back at \(place) of \(self)")
-    if workers[place].phase == .starting { failedStarts += 1 }
+    if workers[place].phase == .starting {
+      if wasKilled { killedStarts += 1 }
+      if !wasKilled || killedStarts % Self.killedStartWeight == 0 { failedStarts += 1 }
+    }
     workers[place] = Worker()
     waiting += back
     isSaturated = false

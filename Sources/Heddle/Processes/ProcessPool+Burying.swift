@@ -6,10 +6,13 @@ import Synchronization
 // When a worker has gone. Only the supervisor does this.
 extension ProcessPool {
   /// How long a job that has started has run; nil where its worker does not say.
+  ///
+  /// Of a job without a time limit the worker tells when it last looked at the clock, at most 16 short jobs before.
   private func runTime(of position: UInt64, _ job: QueuedJob, in channel: WorkerChannel) -> Duration? {
-    guard recipe.tellsStarts || job.extras?.options.timeout != nil else { return nil }
-    let start = channel.start(of: position)
-    return start <= .now ? .now - start : nil
+    let isTold = recipe.tellsStarts || job.extras?.options.timeout != nil
+    guard let start = isTold ? channel.start(of: position) : channel.lastClock else { return nil }
+    let now = MonotonicTime.now
+    return start <= now ? now - start : nil
   }
 
   /// A worker has gone: what it had finished keeps its result, what it ran fails or runs again, what lay behind runs elsewhere.
@@ -33,6 +36,10 @@ extension ProcessPool {
       channel.standardErrorTail.append(bytes)
       output.forward(bytes)
     }
+    let isOutOfMemory = end.exit == .signal(9) && core.withLock { _ in unsafe channel.doom == nil } && memoryWatch.hasKilled()
+    var certificate = DeathCertificate(
+      end: end, pid: channel.process.pid, note: DeathNote(channel.memory), isOutOfMemory: isOutOfMemory,
+      standardErrorTail: channel.standardErrorTail.text)
     // A thread that streams into the ring leaves it soon; nobody starts anew.
     while !channel.isStreaming.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged {}
     var bells = Bells()
@@ -42,8 +49,7 @@ extension ProcessPool {
       var failures: [(Unmanaged<AnyFuture>, JobError)] = unsafe []
       var back: [QueuedJob] = []
       var started = 0
-      let certificate = unsafe DeathCertificate(
-        end: end, doom: channel.doom, pid: channel.process.pid, standardErrorTail: channel.standardErrorTail.text)
+      certificate.doom = unsafe channel.doom
       for position in channel.openPositions {
         // The claims of a worker that wrote nonsense say nothing: the first job is what it ran, or that job would come back for ever.
         let isSuspect = channel.isBroken.load(ordering: .relaxed) && started < recipe.width
@@ -74,7 +80,8 @@ extension ProcessPool {
       core.processorTime += end.processorTime
       core.peakMemory = max(core.peakMemory, end.peakMemory ?? 0)
       core.goneCount += 1
-      core.state.workerExited(at: channel.place, failed: started, back: back.count)
+      let wasKilled = unsafe end.exit == .signal(9) && channel.doom == nil && !isOutOfMemory
+      core.state.workerExited(at: channel.place, failed: started, back: back.count, wasKilled: wasKilled)
       core.channels[channel.place] = nil
       core.live.removeAll { $0 === channel }
       if core.dropsWaiting {

@@ -22,11 +22,18 @@ extension ProcessPool {
       if unsafe batch.hasGreeting { core.state.workerGreeted(at: channel.place) }
       // The batch keeps its own reference to the list: one for each result would move between the processors with each.
       if unsafe batch.receivers.count != core.receivers.count { unsafe batch.receivers = core.receivers }
+      var ended = 0
       for index in unsafe batch.results.indices {
-        if let arrival = unsafe land(batch.results[index].header, index, from: channel, batch, &core) {
+        let header = batch.header(index)
+        if let job = unsafe channel.concludeStandard(low: header.position) {
+          ended += 1
+          unsafe batch.arrivals.append(.init(future: job.future.takeRetainedValue(), type: Int(job.type), result: index, attempt: 1))
+        } else if let arrival = land(header, index, from: channel, batch, &core) {
           unsafe batch.arrivals.append(arrival)
         }
       }
+      if ended > 0 { core.state.jobsEnded(at: channel.place, count: ended) }
+      channel.held.store(core.state.workers[channel.place].held, ordering: .relaxed)
       if let cost = channel.takeCost() { core.state.costReported(by: channel.place, nanoseconds: cost.nanoseconds, count: cost.count) }
       if let violation = unsafe batch.violation {
         report(violation, by: channel, &core, &bells)
@@ -80,7 +87,6 @@ extension ProcessPool {
       let again = recall(position, from: channel)
       core.state.jobsEnded(at: channel.place, count: 1)
       retry(again, extras, &core)
-      channel.held.store(core.state.workers[channel.place].held, ordering: .relaxed)
       return nil
     }
     let future = unsafe end(position, of: channel, .ended, &core).takeRetainedValue()

@@ -78,6 +78,8 @@ extension ProcessPool {
     }
     core.state.jobsSent(to: channel.place, count: sent, isBlocked: isBlocked)
     channel.held.store(core.state.workers[channel.place].held, ordering: .relaxed)
+    // From now on somebody has to look now and then whether the worker takes what it was sent (`watchSilence`).
+    if sent > 0, core.sleepsUntil == .distantFuture { nudge(&core, &bells) }
     if sent > 0 && channel.publish() { bells.add(channel) }
     if unsafe isBlocked && channel.outboundPosition != nil { nudge(&core, &bells) }
   }

@@ -18,6 +18,7 @@ extension ProcessPool {
       startRequestedWorkers()
       let plan = look(&lastTick)
       for violator in plan.violators { kill(violator.0, because: violator.1) }
+      for suspect in plan.suspects where suspect.process.isSuspended { kill(suspect, because: Self.suspension) }
       for error in plan.failures { error() }
       if plan.isOver { break }
       sleep(until: plan.wakeTime, &poller, &output)
@@ -67,6 +68,8 @@ extension ProcessPool {
   private struct Plan {
     var wakeTime = MonotonicTime.distantFuture
     var violators: [(WorkerChannel, String)] = []
+    /// Workers that do not take the job that is theirs to run: perhaps they are suspended.
+    var suspects: [WorkerChannel] = []
     /// To be done without the lock: futures that end now.
     var failures: [() -> Void] = []
     var isOver = false
@@ -102,6 +105,7 @@ extension ProcessPool {
       }
       dispatch(&core, &bells)
       watchLimits(now, &core, &bells, &plan)
+      plan.wakeTime = min(plan.wakeTime, watchSilence(now, &core, &plan.violators, &plan.suspects))
       if core.state.mustGiveUp { giveUp(&core, &plan) }
       if core.state.isShutDown { finish(now, &core, &bells, &plan) }
       // Asked last: what was dispatched here may lie behind another job.
@@ -221,6 +225,8 @@ extension ProcessPool {
       return
     }
     guard stop(channel, for: position, .timedOut, error.message, &core, &bells) else { return }
+    // One that does not heed the soft signal has to be killed, and nothing else may wake us for that.
+    plan.wakeTime = min(plan.wakeTime, .now + Self.grace)
     if extras.budget.timeouts > 0 { return }  // the burial lets it run again
     let future = unsafe channel.flight(position).job.future.takeUnretainedValue()
     plan.failures.append { future.fail(error) }
@@ -232,7 +238,7 @@ extension ProcessPool {
     core.state.gaveUp()
     let error = JobError(
       code: .workerNotStarted,
-      message: "No worker could be started, after \(PoolState.failedStartLimit) tries: \(core.startFailure)")
+      message: "No worker could be started, in \(PoolState.failedStartLimit) tries or more: \(core.startFailure)")
     plan.failures.append { for job in jobs { unsafe job.future.takeRetainedValue().fail(error) } }
   }
   /// Shut down: tells the workers to go once nothing is left to do, and kills those that run past the time that was given.
@@ -276,7 +282,8 @@ extension ProcessPool {
       guard core.channels[channel.place] === channel, unsafe channel.doom == nil || channel.doom?.position != nil else { return }
       unsafe channel.doom = WorkerChannel.Doom(
         code: .workerDied, message: "The worker was stopped because \(violation).", position: nil, since: .now, isKilled: true)
-      core.state.workerLeaves(channel.place)
+      // One that has not greeted counts as a start that failed, or another would be started for ever.
+      if core.state.workers[channel.place].phase != .starting { core.state.workerLeaves(channel.place) }
       channel.process.killGroup()
     }
   }
@@ -291,7 +298,7 @@ extension ProcessPool {
     poller.clear()
     poller.add(wakeUp.number)
     for channel in channels {
-      poller.add(channel.socket.number)
+      poller.add(channel.closedSince == nil ? channel.socket.number : -1)
       poller.add(channel.process.ended.number)
       poller.add(output.isBlocked || channel.hasClosedStandardError ? -1 : channel.standardError.number)
     }
@@ -316,7 +323,7 @@ extension ProcessPool {
     output.flush()
     if poller.isReady(0) { wakeUp.drain() }
     for (index, channel) in channels.enumerated() {
-      if poller.isReady(1 + 3 * index) { channel.drainBells() }
+      if poller.isReady(1 + 3 * index) && !channel.drainBells() { channel.closedSince = .now }
       if poller.isReady(3 + 3 * index) { forward(channel, &output) }
       if poller.isReady(2 + 3 * index) { bury(channel, &output) }
     }

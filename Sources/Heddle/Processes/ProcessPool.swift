@@ -79,6 +79,8 @@ package final class ProcessPool: FutureSource {
   let recipe: WorkerRecipe
   let batches = BatchCache()
   let wakeUp: Doorbell
+  /// Whom the kernel killed; the supervisor's own.
+  let memoryWatch = MemoryWatch()
   /// Ends when the last worker has gone after shutdown.
   let finished = Future<Void>(in: nil)
   private let thread = Locked<OSThread?>(nil)
@@ -272,7 +274,10 @@ package final class ProcessPool: FutureSource {
       thread = nil
     }
   }
-  private func close(_ mode: ShutdownMode) {
+  /// Takes no more from here on.
+  ///
+  /// May be called again: the stricter mode holds.
+  func close(_ mode: ShutdownMode) {
     let dropped = core.withLock { core -> [QueuedJob] in
       core.state.shutDown()
       guard mode != .finishAll else { return [] }

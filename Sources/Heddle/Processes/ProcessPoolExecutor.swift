@@ -18,7 +18,7 @@ import HeddleWire
 ///
 /// What processes cannot do: a job sees none of this process's globals, open files or caches. Its type must be one that another
 /// process can find; one that cannot be found fails at once with `notEncodable`.
-public final class ProcessPoolExecutor: JobExecutor, Sendable {
+public final class ProcessPoolExecutor: JobExecutor, BoundedExecutor, Sendable {
   /// How many jobs run at once, at most.
   ///
   /// Unit: processes.
@@ -26,13 +26,18 @@ public final class ProcessPoolExecutor: JobExecutor, Sendable {
   private let pool: ProcessPool?
   /// Why there is no pool: it could not even be set up (no descriptors left), and its jobs fail with the reason.
   private let failure: JobError?
+  /// nil: any number of jobs may wait.
+  private let admission: Admission?
 
   /// A pool without workers yet.
   ///
-  /// - Parameter maxWorkers: at least 1; nil: ``Parallelism/available``.
-  public init(maxWorkers: Int? = nil) {
+  /// - Parameters:
+  ///   - maxWorkers: at least 1; nil: ``Parallelism/available``.
+  ///   - configuration: limits, and what a worker does besides its jobs.
+  public init(maxWorkers: Int? = nil, configuration: ProcessPoolConfiguration = ProcessPoolConfiguration()) {
     let count = max(1, maxWorkers ?? Parallelism.available)
     self.maxWorkers = count
+    admission = configuration.maxPending.map { Admission(limit: count + max(0, $0)) }
     do {
       pool = try ProcessPool(recipe: .sameExecutable, maxWorkers: count)
       failure = nil
@@ -46,9 +51,49 @@ public final class ProcessPoolExecutor: JobExecutor, Sendable {
   deinit { pool?.abandon() }
 
   /// Takes a job: encodes it now, on the calling thread, and sends it to a worker.
-  public func submit<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
-    guard let pool else { return .failed(failure!) }
-    let future = Future<J.Output>(in: pool)
+  ///
+  /// Fails it with `queueFull` where ``ProcessPoolConfiguration/maxPending`` jobs wait.
+  // Inlinable, so that the caller makes a `Future` of a type that it knows: the runtime is slow to find a generic class's metadata.
+  @inlinable public func submit<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
+    let future = Future<J.Output>(forJobOf: source)
+    send(job, future, options)
+    return future
+  }
+  @usableFromInline var source: (any FutureSource)? { pool }
+  @usableFromInline func send<J: Job>(_ job: J, _ future: Future<J.Output>, _ options: JobOptions) {
+    if let admission, !admission.enter() {
+      future.fail(JobError.queueFull(admission.limit))
+      return
+    }
+    sendAdmitted(job, future, options)
+  }
+  /// Takes a job as soon as there is room for it.
+  public func submitWaiting<J: Job>(_ job: J, options: JobOptions) async -> Future<J.Output> {
+    if let admission, await !admission.entered() { return .cancelledBeforeRoom() }
+    return submitAdmitted(job, options: options)
+  }
+  /// Takes a job as soon as there is room for it.
+  ///
+  /// Blocks the calling thread until then.
+  @available(*, noasync, message: "It blocks the thread. Await 'submitWaiting' instead.")
+  public func submitBlocking<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
+    admission?.enterBlocking()
+    return submitAdmitted(job, options: options)
+  }
+  func admission(for job: any Job.Type) -> Admission? { admission }
+  func runsOnThisThread(_ job: any Job.Type) -> Bool { false }
+  func submitAdmitted<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
+    let future = Future<J.Output>(forJobOf: source)
+    sendAdmitted(job, future, options)
+    return future
+  }
+  private func sendAdmitted<J: Job>(_ job: J, _ future: Future<J.Output>, _ options: JobOptions) {
+    guard let pool else {
+      admission?.leave()
+      future.fail(failure!)
+      return
+    }
+    if let admission { admission.leave(after: future) }
     EncoderCache.withEncoder { encoder in
       do { try encoder.encode(job) } catch {
         future.fail(JobError.jobNotEncodable(J.self, error))
@@ -58,14 +103,17 @@ public final class ProcessPoolExecutor: JobExecutor, Sendable {
         future, bytes: encoder.bytes, segments: encoder.hasSegments ? encoder.segments : [], type: ObjectIdentifier(J.self),
         options: options
       ) {
-        try SwiftReceiver<J>()
+        try SwiftReceiver(for: J.self)
       }
     }
-    return future
   }
 
   /// Ends the pool.
-  public func shutdown(_ mode: ShutdownMode) async { await pool?.shutdown(mode) }
+  public func shutdown(_ mode: ShutdownMode) async {
+    pool?.close(mode)
+    admission?.close()
+    await pool?.shutdown(mode)
+  }
 }
 
 extension WorkerRecipe {

@@ -49,6 +49,8 @@ struct RawResult {
     unsafe hasGreeting = false
     unsafe violation = nil
   }
+  /// The header of a result.
+  @inline(__always) func header(_ index: Int) -> FrameHeader { unsafe results[index].header }
   var isFull: Bool { unsafe results.count >= Self.countLimit }
   /// What a result says, for as long as the batch is not cleared.
   func answer(_ arrival: Arrival) -> WorkerAnswer {

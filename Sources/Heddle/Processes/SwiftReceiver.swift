@@ -2,16 +2,18 @@ import HeddleWire
 
 /// Reads the results of one Swift job type.
 ///
-/// One a type and pool, so that a future needs no closure for it.
-final class SwiftReceiver<J: Job>: ResultReceiver {
+/// One a type and pool, so that a future needs no closure for it. Generic over the output alone, which it needs with every result.
+final class SwiftReceiver<Output: Codable & Sendable>: ResultReceiver {
   let definition: [UInt8]
+  private let job: any Job.Type
 
   /// - Throws: `JobError` with code `notEncodable` where a worker could not find the type.
-  init() throws {
-    guard let name = TypeName.name(of: J.self) else {
+  init(for job: any Job<Output>.Type) throws {
+    self.job = job
+    guard let name = TypeName.name(of: job) else {
       throw JobError(
         code: .notEncodable,
-        message: "A worker process cannot find the job type \(J.self): it is generic over, or nested in, something private or local. "
+        message: "A worker process cannot find the job type \(job): it is generic over, or nested in, something private or local. "
           + "Declare the job, and the types in its angle brackets, outside of functions and not private.")
     }
     definition = Array(name.utf8)
@@ -20,15 +22,15 @@ final class SwiftReceiver<J: Job>: ResultReceiver {
   func receive(_ future: AnyFuture, _ answer: WorkerAnswer, decoder: MessageDecoder) {
     let (kind, bytes, segments) = unsafe (answer.kind, answer.bytes, answer.segments)
     // SAFETY: the pool hands back the future that was submitted with this receiver's type.
-    let future = unsafe unsafeDowncast(future, to: Future<J.Output>.self)
+    let future = unsafe unsafeDowncast(future, to: Future<Output>.self)
     if kind == ResultKind.value {
-      do { unsafe future.succeed(try decoder.decode(J.Output.self, from: bytes, segments: segments)) } catch {
-        future.fail(JobError.outputNotDecodable(J.self, error))
+      do { unsafe future.succeed(try decoder.decode(Output.self, from: bytes, segments: segments)) } catch {
+        future.fail(JobError.outputNotDecodable(job, error))
       }
       return
     }
     do { unsafe future.fail(try failure(kind, bytes, segments, decoder)) } catch {
-      future.fail(JobError(code: .notDecodable, message: "\(J.self) failed in its worker, but its error cannot be decoded: \(error)."))
+      future.fail(JobError(code: .notDecodable, message: "\(job) failed in its worker, but its error cannot be decoded: \(error)."))
     }
   }
   private func failure(
@@ -41,7 +43,7 @@ final class SwiftReceiver<J: Job>: ResultReceiver {
       unsafe JobError(code: .notDecodable, message: try decoder.decode(String.self, from: bytes, segments: segments))
     case ResultKind.notEncodable:
       unsafe JobError(code: .notEncodable, message: try decoder.decode(String.self, from: bytes, segments: segments))
-    default: JobError(code: .notDecodable, message: "The worker answered \(J.self) in a way that this version of Heddle does not know.")
+    default: JobError(code: .notDecodable, message: "The worker answered \(job) in a way that this version of Heddle does not know.")
     }
   }
 }

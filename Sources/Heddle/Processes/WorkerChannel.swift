@@ -67,6 +67,13 @@ final class WorkerChannel: @unchecked Sendable {
   var standardErrorTail = OutputTail()
   /// The worker has closed its standard error: it would poll readable for ever.
   var hasClosedStandardError = false
+  /// Since when its end of the socket is closed; the process should be gone soon after.
+  var closedSince: MonotonicTime?
+  /// When it was started.
+  let startTime = MonotonicTime.now
+  /// When it is looked at next whether it takes what it is sent, and the job that it had not taken at the last look.
+  var nextAnswerCheck = MonotonicTime.now
+  var untakenPosition: UInt64?
 
   struct Doom {
     var code: JobError.Code
@@ -147,7 +154,9 @@ final class WorkerChannel: @unchecked Sendable {
     unsafe memory.ownWord(RegionLayout.wantsRoom).pointee.store(ticket, ordering: .sequentiallyConsistent)
   }
   /// Takes the bells that lie in the socket.
-  func drainBells() { _ = heddle_drain_bells(socket.number) }
+  ///
+  /// false: the worker has closed it.
+  func drainBells() -> Bool { heddle_drain_bells(socket.number) != 0 }
 
   // MARK: Under the core lock
 
@@ -205,6 +214,14 @@ final class WorkerChannel: @unchecked Sendable {
   func conclude(_ position: UInt64, _ stage: Flight.Stage) {
     if unsafe detached.isEmpty || detached.removeValue(forKey: position) == nil { unsafe flights[position].stage = stage }
   }
+  /// Ends the flight of a job like most, with standard options and in its place in the window; nil: it is another, and nothing was done.
+  ///
+  /// The same as `openPosition`, `flight` and `conclude`, without a copy of the flight.
+  @inline(__always)
+  func concludeStandard(low: UInt32) -> (future: Unmanaged<AnyFuture>, type: UInt32)? {
+    guard unsafe detached.isEmpty, let position = unsafe flights.position(low: low) else { return nil }
+    return unsafe flights.concludeStandard(position)
+  }
   /// The jobs that it was sent and that have not ended.
   var openPositions: [UInt64] {
     unsafe detached.keys.sorted() + flights.positions.filter { unsafe flights[$0].stage == .sent }
@@ -214,6 +231,11 @@ final class WorkerChannel: @unchecked Sendable {
   /// When it says that it started it.
   func start(of position: UInt64) -> MonotonicTime {
     unsafe detached[position]?.seenRunning ?? MonotonicTime(nanoseconds: memory.start(of: position))
+  }
+  /// When it says that it last looked at the clock; nil: never.
+  var lastClock: MonotonicTime? {
+    let told = unsafe memory.otherWord(RegionLayout.clock).pointee.load(ordering: .relaxed)
+    return told == 0 ? nil : MonotonicTime(nanoseconds: told)
   }
 
   /// What the worker reported since the last call: nanoseconds and jobs.

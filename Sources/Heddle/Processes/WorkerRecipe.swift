@@ -24,6 +24,10 @@ package struct WorkerRecipe: Sendable {
   package var hasLifelinePipe = false
   /// Whether a worker says of every job when it starts, and not only of those that have a time limit.
   package var tellsStarts = false
+  /// A worker that has not greeted by then is killed, and counts as one that could not be started.
+  ///
+  /// Long, since a machine may be busy and a file system far away.
+  package var startLimit = Duration.seconds(30)
 
   /// The descriptors that a worker finds: its input, output and error, then the socket and the shared memory.
   package static let socketNumber: Int32 = 3

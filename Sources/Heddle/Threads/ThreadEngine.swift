@@ -116,6 +116,7 @@ import Synchronization
   // MARK: FutureSource
 
   func help(_ future: AnyFuture) {
+    if let thread = currentThread { return thread.help(future) }
     // Jobs of the pool are for its own threads; one who waits looks a little longer before it sleeps.
     var spins = 0
     while spins < 300 && !future.isDone {
@@ -131,20 +132,37 @@ import Synchronization
     return true
   }
   private func cancelTask(of future: AnyFuture) {
-    let workers = state.withLock { $0.workers }
     for worker in workers where worker.cancelTask(running: future) { return }
   }
+
+  /// The threads that were started.
+  var workers: [WorkerThread] { state.withLock { $0.workers } }
+  /// The thread of this pool that the caller runs on.
+  var currentThread: WorkerThread? {
+    guard let thread = WorkerThread.current, thread.belongs(to: self) else { return nil }
+    return thread
+  }
+  /// Whether the caller is a job of this pool, which keeps its thread while it waits.
+  var isInsideJob: Bool { currentThread.map { !$0.isInStep.load(ordering: .relaxed) } ?? false }
+  func beginWait(for future: AnyFuture) -> WaitPermit {
+    guard let thread = currentThread else { return .granted }
+    return thread.beginWait(for: future, among: workers)
+  }
+  func endWait(for future: AnyFuture) { currentThread?.endWait(for: future) }
 
   // MARK: The end
 
   func shutdown(_ mode: ShutdownMode) async {
     close(mode)
+    if isInsideJob {
+      // A job of the pool itself: it cannot wait for its own end. The last thread tidies up.
+      state.withLock { $0.isAbandoned = true }
+      return finishIfOver()
+    }
     if case .kill(let grace) = mode {
       let ended = await wait(for: [finished as AnyFuture], timeout: grace).pending.isEmpty
       if !ended {
-        let running = state.withLock { $0.workers }
-        for worker in running {
-          guard let future = worker.running() else { continue }
+        for future in workers.flatMap({ $0.allRunning() }) {
           stop(
             future,
             JobError(
@@ -173,7 +191,10 @@ import Synchronization
     state.withLock { $0.isAbandoned = true }
     close(.finishAll)
   }
-  private func close(_ mode: ShutdownMode) {
+  /// Takes no more from here on.
+  ///
+  /// May be called again: the stricter mode holds.
+  func close(_ mode: ShutdownMode) {
     let dropped = queue.close(dropping: mode != .finishAll)
     for future in dropped {
       future.fail(JobError.cancelledAtShutdown, cancelled: true)

@@ -14,57 +14,152 @@ import Synchronization
 /// is not enough use a ``ProcessPoolExecutor``.
 ///
 /// Threads start when there is work for them. An `async` job keeps its thread while it waits.
-public final class ThreadPoolExecutor: JobExecutor, TaskExecutor, Sendable {
+public final class ThreadPoolExecutor: JobExecutor, BoundedExecutor, TaskExecutor, Sendable {
   /// How many jobs run at once, at most.
   ///
   /// Unit: threads.
   public let maxWorkers: Int
   private let engine: ThreadEngine
+  /// nil: any number of jobs may wait.
+  private let admission: Admission?
 
   /// A pool without threads yet.
   ///
-  /// - Parameter maxWorkers: at least 1; nil: ``Parallelism/available``.
-  public init(maxWorkers: Int? = nil) {
-    self.maxWorkers = max(1, maxWorkers ?? Parallelism.available)
-    engine = ThreadEngine(maxThreads: self.maxWorkers)
+  /// - Parameters:
+  ///   - maxWorkers: at least 1; nil: ``Parallelism/available``.
+  ///   - configuration: limits.
+  public init(maxWorkers: Int? = nil, configuration: ThreadPoolConfiguration = ThreadPoolConfiguration()) {
+    let count = max(1, maxWorkers ?? Parallelism.available)
+    self.maxWorkers = count
+    admission = configuration.maxPending.map { Admission(limit: count + max(0, $0)) }
+    engine = ThreadEngine(maxThreads: count)
     unsafe engine.executor = asUnownedTaskExecutor()
   }
   deinit { engine.abandon() }
+
+  // MARK: Jobs
 
   /// Takes a job.
   ///
   /// The job itself runs, not a copy: nothing is encoded.
   ///
-  /// A retry after an error waits on the job's thread.
-  public func submit<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
-    let future =
-      options.areStandard
-      ? Future<J.Output>(in: engine, asyncWork: { try await job.run() })
-      : engine.future(options) { try await job.run() }
-    engine.push(future, priority: options.priority)
+  /// A retry after an error waits on the job's thread. Fails with `queueFull` where ``ThreadPoolConfiguration/maxPending`` jobs wait.
+  // Inlinable, so that the caller makes a `Future` of a type that it knows: the runtime is slow to find a generic class's metadata.
+  @inlinable public func submit<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
+    guard options.areStandard else { return enter(options) { try await job.run() } }
+    let future = Future<J.Output>(forAsyncWorkOf: source) { try await job.run() }
+    enter(future)
     return future
   }
+  @usableFromInline var source: any FutureSource { engine }
+  @usableFromInline func enter(_ future: AnyFuture) {
+    if let admission, !admission.enter() { future.fail(JobError.queueFull(admission.limit)) } else { push(future) }
+  }
+  @usableFromInline func enter<R: Sendable>(_ options: JobOptions, _ work: @escaping @Sendable () async throws -> R) -> Future<R> {
+    if let admission, !admission.enter() { return .failed(JobError.queueFull(admission.limit)) }
+    let future = engine.future(options, work)
+    push(future, priority: options.priority)
+    return future
+  }
+  /// Takes a job as soon as there is room for it.
+  public func submitWaiting<J: Job>(_ job: J, options: JobOptions) async -> Future<J.Output> {
+    if await !hasEntered() { return .cancelledBeforeRoom() }
+    return submitAdmitted(job, options: options)
+  }
+  /// Takes a job as soon as there is room for it.
+  ///
+  /// Blocks the calling thread until then.
+  @available(*, noasync, message: "It blocks the thread. Await 'submitWaiting' instead.")
+  public func submitBlocking<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
+    enterBlocking()
+    return submitAdmitted(job, options: options)
+  }
+  func submitAdmitted<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
+    let future =
+      options.areStandard
+      ? Future<J.Output>(forAsyncWorkOf: engine) { try await job.run() }
+      : engine.future(options) { try await job.run() }
+    push(future, priority: options.priority)
+    return future
+  }
+
+  // MARK: Closures
+
   /// Takes a closure that may block.
   ///
   /// - Parameter work: runs once, on a thread of the pool.
-  public func submit<R: Sendable>(_ work: @escaping @Sendable () throws -> R) -> Future<R> {
-    let future = Future<R>(in: engine, work: work)
-    engine.push(future, priority: .medium)
+  @inlinable public func submit<R: Sendable>(_ work: @escaping @Sendable () throws -> R) -> Future<R> {
+    let future = Future<R>(forWorkOf: source, work)
+    enter(future)
     return future
   }
   /// Takes a closure that awaits.
   ///
   /// - Parameter work: runs once, on a thread of the pool, and keeps it until it returns.
-  @_disfavoredOverload public func submit<R: Sendable>(_ work: @escaping @Sendable () async throws -> R) -> Future<R> {
-    let future = Future<R>(in: engine, asyncWork: work)
-    engine.push(future, priority: .medium)
+  @_disfavoredOverload @inlinable public func submit<R: Sendable>(_ work: @escaping @Sendable () async throws -> R) -> Future<R> {
+    let future = Future<R>(forAsyncWorkOf: source, work)
+    enter(future)
     return future
+  }
+  /// Takes a closure that may block, as soon as there is room for it.
+  public func submitWaiting<R: Sendable>(_ work: @escaping @Sendable () throws -> R) async -> Future<R> {
+    if await !hasEntered() { return .cancelledBeforeRoom() }
+    let future = Future<R>(forWorkOf: engine, work)
+    push(future)
+    return future
+  }
+  /// Takes a closure that awaits, as soon as there is room for it.
+  @_disfavoredOverload
+  public func submitWaiting<R: Sendable>(_ work: @escaping @Sendable () async throws -> R) async -> Future<R> {
+    if await !hasEntered() { return .cancelledBeforeRoom() }
+    let future = Future<R>(forAsyncWorkOf: engine, work)
+    push(future)
+    return future
+  }
+  /// Takes a closure that may block, as soon as there is room for it.
+  ///
+  /// Blocks the calling thread until then.
+  @available(*, noasync, message: "It blocks the thread. Await 'submitWaiting' instead.")
+  public func submitBlocking<R: Sendable>(_ work: @escaping @Sendable () throws -> R) -> Future<R> {
+    enterBlocking()
+    let future = Future<R>(forWorkOf: engine, work)
+    push(future)
+    return future
+  }
+
+  private func push(_ future: AnyFuture, priority: JobPriority = .medium) {
+    if let admission { admission.leave(after: future) }
+    engine.push(future, priority: priority)
+  }
+
+  // MARK: Room
+
+  func admission(for job: any Job.Type) -> Admission? { admission }
+  func runsOnThisThread(_ job: any Job.Type) -> Bool { engine.isInsideJob }
+  /// Waits for a place, except on a thread of this pool: the place that a job waited for might be its own.
+  private nonisolated(nonsending) func hasEntered() async -> Bool {
+    guard let admission else { return true }
+    if engine.isInsideJob {
+      if !admission.enter() { admission.enterAnyway() }
+      return true
+    }
+    return await admission.entered()
+  }
+  private func enterBlocking() {
+    guard let admission else { return }
+    if engine.currentThread == nil { return admission.enterBlocking() }
+    if !admission.enter() { admission.enterAnyway() }
   }
 
   /// Ends the pool.
   ///
-  /// With `.kill` a job that does not return keeps its thread, which is then left to itself.
-  public func shutdown(_ mode: ShutdownMode) async { await engine.shutdown(mode) }
+  /// With `.kill` a job that does not return keeps its thread, which is then left to itself. Called by a job of this very pool it
+  /// returns at once, since it cannot wait for that job: the pool ends when its last job has.
+  public func shutdown(_ mode: ShutdownMode) async {
+    engine.close(mode)
+    admission?.close()
+    await engine.shutdown(mode)
+  }
 
   /// For `Task(executorPreference:)`: runs a step of a task on a thread of the pool; after shutdown on the global executor, since a
   /// task cannot be dropped.

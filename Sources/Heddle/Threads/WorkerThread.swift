@@ -14,6 +14,10 @@ final class WorkerThread: Sendable {
   ///
   /// It is replaced after a job of it was told to stop, since a cancelled task stays cancelled.
   private let task = Locked<Task<Void, Never>?>(nil)
+  /// Jobs of the same pool that run inside the one above, which waits for them: see WorkerThread+Nesting.swift.
+  let nested = Locked(Nested())
+  /// It runs a step of a task, which gives the thread back where it waits.
+  let isInStep = Atomic<Bool>(false)
 
   init(number: Int, queue: ThreadQueue, engine: ThreadEngine) {
     self.number = number
@@ -25,6 +29,8 @@ final class WorkerThread: Sendable {
   ///
   /// Blocks.
   func run() {
+    unsafe heddle_set_thread_owner(Unmanaged.passUnretained(self).toOpaque())
+    defer { heddle_set_thread_owner(nil) }
     let lane = Lane()
     var isOpen = true
     while isOpen {
@@ -48,7 +54,10 @@ final class WorkerThread: Sendable {
   private nonisolated(nonsending) func serve() async -> Bool {
     while let work = queue.next(forThread: number) {
       switch work {
-      case .step(let step): unsafe step.runSynchronously(on: engine.executor)
+      case .step(let step):
+        isInStep.store(true, ordering: .relaxed)
+        unsafe step.runSynchronously(on: engine.executor)
+        isInStep.store(false, ordering: .relaxed)
       case .future(let reference):
         let future = unsafe reference.takeRetainedValue()
         let bits = unsafe UInt(bitPattern: Unmanaged.passUnretained(future).toOpaque())
@@ -61,6 +70,14 @@ final class WorkerThread: Sendable {
     }
     return true
   }
+  /// The thread that the caller runs on, where that is one of a pool's.
+  static var current: WorkerThread? {
+    // SAFETY: the thread itself holds the object for as long as the word names it.
+    guard let owner = unsafe heddle_thread_owner() else { return nil }
+    return unsafe Unmanaged<WorkerThread>.fromOpaque(owner).takeUnretainedValue()
+  }
+  /// Whether it is one of that pool's.
+  func belongs(to engine: ThreadEngine) -> Bool { self.engine === engine }
   /// The future whose job runs here, kept alive.
   func running() -> AnyFuture? {
     var bits = current.load(ordering: .acquiring)
@@ -82,6 +99,7 @@ final class WorkerThread: Sendable {
   ///
   /// Handlers of cancellation run on the calling thread.
   func cancelTask(running future: AnyFuture) -> Bool {
+    if cancelNested(future) { return true }
     guard running() === future else { return false }
     let task = self.task.withLock { $0 }
     // Still the same job: then the task is its own. A told job's task is given up after it, so it cannot be the next one's.

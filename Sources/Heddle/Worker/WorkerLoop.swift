@@ -52,6 +52,7 @@ final class WorkerLoop: @unchecked Sendable {
     unsafe responses.write(kind: ResponseKind.hello, payload: UnsafeRawBufferPointer(start: nil, count: 0))
     unsafe responses.ringIfParked()
     unsafe busySince = heddle_monotonic_nanoseconds()
+    unsafe tellClock(busySince)
     while true {
       if unsafe requests.isEmpty { waitForRequests() }
       let header = unsafe requests.header(offset: 0)
@@ -62,7 +63,19 @@ final class WorkerLoop: @unchecked Sendable {
         unsafe runners.append(JobRunner.make(named: String(decoding: payload, as: UTF8.self)))
         pass(Frame.byteCount(payload: count))
       case RequestKind.job, RequestKind.beginJob:
-        unsafe await runJob(header, payload)
+        // Written out here: each asynchronous function costs an allocation of its frame.
+        guard unsafe begin(header, payload) else { break }
+        let runner = unsafe runners[Int(header.type)]
+        let kind: UInt32
+        if header.kind == RequestKind.job {
+          kind = unsafe await runner.run(payload, segments: nil, decoder: decoder, encoder: encoder)
+          pass(Frame.byteCount(payload: count))
+        } else {
+          let message = unsafe incoming(payload)
+          kind = unsafe await runner.run(message.main(), segments: message, decoder: decoder, encoder: encoder)
+          message.skipRest()
+        }
+        finish(header.position, kind)
       case RequestKind.part:
         pass(Frame.byteCount(payload: count))  // of a large job that was taken back
       default:
@@ -78,30 +91,28 @@ final class WorkerLoop: @unchecked Sendable {
 
   // MARK: A job
 
-  private func runJob(_ header: FrameHeader, _ payload: UnsafeRawBufferPointer) async {
+  /// Claims a job; false: it was taken back, and its frame is passed over.
+  private func begin(_ header: FrameHeader, _ payload: UnsafeRawBufferPointer) -> Bool {
     let position = fullPosition(header.position)
     if header.flags & RequestKind.timed != 0 { memory.tellStart(position, nanoseconds: heddle_monotonic_nanoseconds()) }
-    let size = Frame.byteCount(payload: payload.count)
-    guard Claims.claim(position, in: memory) else {
-      pass(size)
-      return
-    }
-    let runner = unsafe runners[Int(header.type)]
-    let kind: UInt32
-    if header.kind == RequestKind.job {
-      kind = unsafe await runner.run(payload, segments: nil, decoder: decoder, encoder: encoder)
-      pass(size)
-    } else {
-      let shape = unsafe MessageShape(decoding: payload, limit: .max)!
-      pass(size)
-      let message = unsafe IncomingMessage(shape: shape) { [unowned self] in unsafe readParts(into: $0) }
-      kind = unsafe await runner.run(message.main(), segments: message, decoder: decoder, encoder: encoder)
-      message.skipRest()
-    }
+    if Claims.claim(position, in: memory) { return true }
+    pass(Frame.byteCount(payload: payload.count))
+    return false
+  }
+  /// A job that comes in parts, of which `payload` tells the shape.
+  private func incoming(_ payload: UnsafeRawBufferPointer) -> IncomingMessage {
+    // The parent is trusted.
+    let shape = unsafe MessageShape(decoding: payload, limit: .max)!
+    pass(Frame.byteCount(payload: payload.count))
+    return unsafe IncomingMessage(shape: shape) { [unowned self] in unsafe readParts(into: $0) }
+  }
+  /// Sends what a job left in the encoder.
+  private func finish(_ low: UInt32, _ kind: UInt32) {
     unsafe jobs += 1
     unsafe burst += 1
-    unsafe responses.writeResult(position: position, kind: kind, main: encoder.bytes, segments: encoder.segments)
-    if unsafe !encoder.segments.isEmpty || encoder.bytes.count > Frame.payloadLimit { encoder.reset() }
+    let segments = encoder.hasSegments ? encoder.segments : []
+    unsafe responses.writeResult(position: UInt64(low), kind: kind, main: encoder.bytes, segments: segments)
+    if unsafe encoder.hasSegments || encoder.bytes.count > Frame.payloadLimit { encoder.reset() }
     if unsafe burst & 15 == 1 || expectsLongJobs { reportIfDue() }
   }
   /// The position whose low half a frame holds: jobs come in order, and fewer than 2³¹ are skipped.
@@ -138,7 +149,10 @@ final class WorkerLoop: @unchecked Sendable {
 
   private func waitForRequests() {
     report(heddle_monotonic_nanoseconds())
-    defer { unsafe busySince = heddle_monotonic_nanoseconds() }
+    defer {
+      unsafe busySince = heddle_monotonic_nanoseconds()
+      unsafe tellClock(busySince)
+    }
     let limit = unsafe burst > Self.burstLimit ? Self.spinLimitAfterBurst : Self.spinLimit
     unsafe burst = 0
     for spin in 0..<limit {
@@ -159,10 +173,13 @@ final class WorkerLoop: @unchecked Sendable {
   private var expectsLongJobs: Bool { unsafe cost > 10_000 }
   private func reportIfDue() {
     let now = heddle_monotonic_nanoseconds()
+    tellClock(now)
     guard unsafe now &- busySince > Self.reportInterval else { return }
     report(now)
     unsafe responses.ringIfNobodyReads()
   }
+  /// For the parent, who reads it only when this process has died: the cache line stays here.
+  private func tellClock(_ now: UInt64) { unsafe memory.ownWord(RegionLayout.clock).pointee.store(now, ordering: .relaxed) }
   /// Says how long the jobs took since the last report, unless little has happened since: the words lie in a cache line that the
   /// parent reads, and one that moves to it and back with each job costs as much as the job.
   private func report(_ now: UInt64) {

@@ -11,8 +11,11 @@ import HeddleWire
 public func heddleWorkerMain() -> Int32 {
   heddle_tune_worker_malloc()
   guard let memory = WorkerMemory() else { return 125 }
+  memory.leaveDeathNotes()
+  heddle_use_alternate_stack()
   heddle_start_lifeline(WorkerRecipe.socketNumber)
   let started = try? OSThread(name: "heddle-worker", takesSignals: true) {
+    heddle_use_alternate_stack()
     let lane = Lane()
     let loop = WorkerLoop(memory: memory.memory, socket: WorkerRecipe.socketNumber)
     Task(executorPreference: lane) { await loop.run() }
@@ -48,4 +51,6 @@ private final class WorkerMemory: Sendable {
     guard memory.identityMatches else { return nil }
     parts = Parts(parentWords: parentWords, workerWords: workerWords, requests: requests, responses: responses)
   }
+  /// From here on a signal that ends this process leaves word of where it was.
+  func leaveDeathNotes() { unsafe heddle_leave_death_notes(parts.workerWords.address + RegionLayout.deathNote) }
 }

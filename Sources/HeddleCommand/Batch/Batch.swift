@@ -1,5 +1,4 @@
 import Heddle
-import HeddlePython
 import HeddleSystem
 
 /// A run: inputs are read and handed to the runner on one thread, results become rows on another, and between them a bound.
@@ -14,7 +13,8 @@ final class Batch: Sendable {
   /// Why nothing more is started.
   enum Stop: Sendable, Equatable {
     case interrupted
-    case tooManyFailures
+    /// Enough has failed, succeeded or ended; a sentence.
+    case halted(HaltCondition, String)
     /// The reader of standard output is gone.
     case brokenPipe
     /// A row could not be written; a sentence.
@@ -26,7 +26,8 @@ final class Batch: Sendable {
     var grace: Duration? {
       switch self {
       case .interrupted: .seconds(5)
-      case .tooManyFailures, .cannotRead: nil
+      case .halted(let condition, _): condition.isNow ? .zero : nil
+      case .cannotRead: nil
       case .brokenPipe, .cannotWrite: .zero
       }
     }
@@ -99,11 +100,12 @@ final class Batch: Sendable {
       meter.itemSubmitted()
       let place = sequence
       sequence += 1
-      guard let arguments = input.arguments() else {
-        finish(Finished(input: input, sequence: place, replaces: replaces, outcome: Self.unreadable(input)))
+      if case .unreadable(_, let sentence) = input.content {
+        let outcome = CallOutcome(ending: .failed(code: "notEncodable", message: sentence, exit: nil), seconds: 0, attempts: 0)
+        finish(Finished(input: input, sequence: place, replaces: replaces, outcome: outcome))
         continue
       }
-      runner.submit(arguments) { [self] outcome in
+      runner.submit(input) { [self] outcome in
         finish(Finished(input: input, sequence: place, replaces: replaces, outcome: outcome))
       }
     }
@@ -135,10 +137,6 @@ final class Batch: Sendable {
       room.park(ticket: ticket)
     }
   }
-  private static func unreadable(_ input: Input) -> CallOutcome {
-    guard case .unreadable(_, let sentence) = input.content else { preconditionFailure("readable input \(input.index)") }
-    return CallOutcome(ending: .failed(code: "notEncodable", message: sentence, exit: nil), seconds: 0, attempts: 0)
-  }
   private func finish(_ finished: Finished) {
     let isFirst = state.withLock { state in
       state.finished.append(finished)
@@ -153,7 +151,7 @@ final class Batch: Sendable {
   struct Options {
     var total: Int?
     var keepsOrder = false
-    var maxFailures: Int?
+    var halt: HaltCondition?
     var progress: ProgressLine
     /// What functions have printed since it was last asked.
     var printed: () -> [[UInt8]] = { [] }
@@ -171,8 +169,8 @@ final class Batch: Sendable {
   ///
   /// Blocks.
   ///
-  /// - Parameter write: Writes a row, whole; `replaces` says whether an older row of its input counts no more.
-  func run(_ options: Options, write: (Row, Bool) throws(SystemError) -> Void) -> Result {
+  /// - Parameter write: Writes a row, whole.
+  func run(_ options: Options, write: (Row) throws(SystemError) -> Void) -> Result {
     var progress = options.progress
     var nextDraw = MonotonicTime.now
     var result = Result()
@@ -187,7 +185,7 @@ final class Batch: Sendable {
       }
       let row = Row(finished.input, finished.outcome, replaces: finished.replaces)
       do throws(SystemError) {
-        try write(row, finished.replaces)
+        try write(row)
       } catch {
         result.notRun += 1
         // Once a row is lost no other may follow it as if nothing had been.
@@ -195,9 +193,18 @@ final class Batch: Sendable {
         return
       }
       meter.itemEnded(failed: row.failure != nil)
-      guard let failure = row.failure else { return result.summary.addSuccess() }
-      result.summary.add(failure, input: Self.text(of: finished.input))
-      if let limit = options.maxFailures, result.summary.failed >= limit { stop(.tooManyFailures) }
+      if let failure = row.failure {
+        result.summary.add(failure, input: finished.input.text)
+      } else {
+        result.summary.addSuccess()
+      }
+      if let halt = options.halt {
+        let (failed, succeeded) = (result.summary.failed, result.summary.succeeded)
+        let total = halt.isPercent ? options.total ?? state.withLock { $0.isFed ? $0.read : nil } : nil
+        if halt.isMet(failed: failed, succeeded: succeeded, total: total) {
+          stop(.halted(halt, halt.sentence(failed: failed, succeeded: succeeded)))
+        }
+      }
     }
 
     while true {
@@ -247,13 +254,5 @@ final class Batch: Sendable {
     result.skipped = last.skipped
     result.stop = last.stop
     return result
-  }
-
-  /// The input as its row shows it, without the quotes of a text.
-  private static func text(of input: Input) -> String {
-    if input.value.kind == .string, let text = try? MarshalDecoder().decode(String.self, from: input.value.bytes) { return text }
-    var writer = JSONWriter()
-    try? writer.write(input.value)
-    return String(decoding: writer.bytes, as: UTF8.self)
   }
 }

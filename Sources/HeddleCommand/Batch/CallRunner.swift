@@ -1,17 +1,22 @@
 import HeddlePython
 
+/// Kills a call that runs, or takes back one that waits: it ends as `notRun` then, unless it has just ended.
+///
+/// false: it cannot be stopped, or has ended.
+typealias CallCanceller = @Sendable () -> Bool
+
 /// What runs calls: the seam between the tool and an executor.
 ///
-/// `PythonRunner` is the real one, tests have one of their own.
+/// `PythonRunner` and `CommandRunner` are the real ones, `PacedRunner` goes before either, tests have some of their own.
 protocol CallRunner: Sendable {
   /// How many calls may be with the runner at once, running and waiting: enough to keep every worker busy, no more.
   var window: Int { get }
   /// Starts a call, or lets it wait for a worker.
   ///
   /// - Parameters:
-  ///   - arguments: A tuple of positional and keyword arguments in marshal's bytes, as the bridge takes them.
+  ///   - input: One that could be read.
   ///   - completion: Is called once, on any thread, and returns at once.
-  func submit(_ arguments: [UInt8], completion: @escaping @Sendable (CallOutcome) -> Void)
+  @discardableResult func submit(_ input: Input, completion: @escaping @Sendable (CallOutcome) -> Void) -> CallCanceller
   /// Starts nothing more: what waits ends as `notRun`. What runs has `grace`, nil for ever, and is killed then. Blocks until all has ended.
   func shutdown(grace: Duration?)
   /// Processor time of all workers so far, where it is known.

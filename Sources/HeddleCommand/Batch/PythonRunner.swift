@@ -26,10 +26,10 @@ final class PythonRunner: CallRunner {
   var window: Int { executor.maxWorkers * 64 }
   var processorTime: Duration? { executor.processorTime }
 
-  func submit(_ arguments: [UInt8], completion: @escaping @Sendable (CallOutcome) -> Void) {
-    executor.submitEncoded(target: target, arguments: arguments, options: options).onCompletion { [self] result in
-      completion(Self.outcome(result, isStopping: isStopping.withLock { $0 }))
-    }
+  func submit(_ input: Input, completion: @escaping @Sendable (CallOutcome) -> Void) -> CallCanceller {
+    let future = executor.submitEncoded(target: target, arguments: input.arguments() ?? [], options: options)
+    future.onCompletion { [self] result in completion(Self.outcome(result, isStopping: isStopping.withLock { $0 })) }
+    return { future.cancel() }
   }
   func shutdown(grace: Duration?) {
     isStopping.withLock { $0 = true }

@@ -20,6 +20,14 @@ struct Input: Sendable {
     }
   }
 
+  /// The input as its row shows it, without the quotes of a text.
+  var text: String {
+    if value.kind == .string, let text = try? MarshalDecoder().decode(String.self, from: value.bytes) { return text }
+    var writer = JSONWriter()
+    try? writer.write(value)
+    return String(decoding: writer.bytes, as: UTF8.self)
+  }
+
   /// The arguments that this input is, as the bridge takes them; nil where it could not be read.
   func arguments() -> [UInt8]? {
     guard case .value(let value) = content else { return nil }

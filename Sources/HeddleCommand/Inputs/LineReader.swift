@@ -6,22 +6,29 @@ import HeddleSystem
 final class LineReader {
   /// Bytes read at once: large enough that the calls do not show beside the work on the lines.
   static let blockSize = 1 << 18
+  static let newline = UInt8(ascii: "\n")
   private let read: (inout [UInt8]) throws -> Void
   private var block: [UInt8] = []
   private var position = 0
   private var isAtEnd = false
+  private let terminator: UInt8
   /// The number of the line that was read last, from 1.
   private(set) var lineNumber = 0
 
   /// Reads through `read`, which puts the next bytes in place of what its argument holds, and nothing at the end.
-  init(read: @escaping (inout [UInt8]) throws -> Void) { self.read = read }
+  ///
+  /// - Parameter terminator: What a line ends with.
+  init(terminator: UInt8 = LineReader.newline, read: @escaping (inout [UInt8]) throws -> Void) {
+    self.terminator = terminator
+    self.read = read
+  }
 
   /// Lines of the file at `path`; `-` is standard input.
   ///
   /// - Throws: `UsageError` with a sentence where it cannot be read.
-  convenience init(path: String) throws {
+  convenience init(path: String, terminator: UInt8 = LineReader.newline) throws {
     if path == "-" {
-      self.init { try Descriptor.readStandardInput(into: &$0, limit: Self.blockSize) }
+      self.init(terminator: terminator) { try Descriptor.readStandardInput(into: &$0, limit: Self.blockSize) }
       return
     }
     do throws(SystemError) {
@@ -30,7 +37,7 @@ final class LineReader {
       var first: [UInt8] = []
       try file.readBlock(into: &first, limit: Self.blockSize)
       let owner = Owner(file: file, first: first)
-      self.init { try owner.next(into: &$0) }
+      self.init(terminator: terminator) { try owner.next(into: &$0) }
     } catch {
       throw UsageError("cannot read inputs from \(path): \(error.reason)")
     }
@@ -73,7 +80,7 @@ final class LineReader {
       }
       hasLine = true
       let rest = block[position...]
-      if let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
+      if let end = rest.firstIndex(of: terminator) {
         line += rest[..<end]
         position = end + 1
         lineNumber += 1

@@ -45,7 +45,15 @@ struct RunProgress: Equatable {
   }
 
   /// `37/120 30% · 2 failed · 12.5/s · 0:06 left`, cut to `width` columns.
-  func text(width: Int) -> String {
+  ///
+  /// - Parameter hasBar: Whether a bar stands before it, where the total is known and there is room.
+  func text(width: Int, hasBar: Bool = false) -> String {
+    if hasBar, let total, width >= 60 {
+      let length = 20
+      let full = total == 0 ? length : min(done, total) * length / total
+      let bar = "[" + String(repeating: "#", count: full) + String(repeating: "-", count: length - full) + "] "
+      return bar + text(width: width - bar.count)
+    }
     var parts = [total.map { "\(done)/\($0) \($0 == 0 ? 100 : done * 100 / $0)%" } ?? "\(done)"]
     if failed > 0 { parts.append("\(failed) failed") }
     if done > skipped { parts.append("\(Self.format(rate: rate))/s") }
@@ -77,12 +85,14 @@ struct ProgressLine {
   /// At most ten times a second; more often nobody can read.
   static let interval = Duration.milliseconds(100)
   let isShown: Bool
+  private let hasBar: Bool
   private let width: () -> Int
   private let write: ([UInt8]) -> Void
   private var isDrawn = false
 
-  init(isShown: Bool, width: @escaping () -> Int, write: @escaping ([UInt8]) -> Void) {
+  init(isShown: Bool, hasBar: Bool = false, width: @escaping () -> Int, write: @escaping ([UInt8]) -> Void) {
     self.isShown = isShown
+    self.hasBar = hasBar
     self.width = width
     self.write = write
   }
@@ -90,7 +100,7 @@ struct ProgressLine {
   /// Draws the line anew.
   mutating func draw(_ progress: RunProgress) {
     guard isShown else { return }
-    write(Array("\r\(progress.text(width: width()))\u{1b}[K".utf8))
+    write(Array("\r\(progress.text(width: width(), hasBar: hasBar))\u{1b}[K".utf8))
     isDrawn = true
   }
   /// Takes the line away.

@@ -7,16 +7,7 @@ import HeddleSystem
 /// file is right at every moment for a reader that knows this, above all for the next `--resume`. At the end `tidy` writes the rows that
 /// count to a second file and gives it the name of the first, which is one step: whoever is killed before it has the old file, after it
 /// the new one.
-final class ResultFile {
-  /// What to do with a file that is there.
-  enum Mode {
-    /// Refuse it.
-    case create
-    /// Empty it.
-    case overwrite
-    /// Keep its rows and add to them.
-    case goOn
-  }
+final class ResultFile: ResultStore {
   let path: String
   private var file: Descriptor
   /// Where the next row begins.
@@ -31,12 +22,14 @@ final class ResultFile {
   private(set) var failuresLeft = 0
   /// Whether some row takes the place of another.
   private var hasReplacements = false
+  private var originFile: OriginFile
 
   /// Opens, locks and, for `goOn`, reads and repairs the file.
   ///
   /// - Throws: `UsageError`: it is there and may not be, another run has it, or it holds something else than rows.
-  init(path: String, mode: Mode) throws {
+  init(path: String, mode: ResultMode) throws {
     self.path = path
+    originFile = OriginFile(besides: path)
     if case .create = mode, Files.exists(path) {
       throw UsageError("\(path) exists; go on with it by --resume or --retry-failed, or replace it by --overwrite")
     }
@@ -54,9 +47,23 @@ final class ResultFile {
     case .create:
       guard size == 0 else { throw UsageError("\(path) exists; go on with it by --resume or --retry-failed") }
     case .overwrite: break
-    case .goOn: try readRows()
+    case .goOn:
+      // A run that was killed while it tidied has left its copy.
+      Files.remove(temporaryPath)
+      try readRows()
+      originFile.read()
     }
   }
+  private var temporaryPath: String { path + ".tidy" }
+
+  /// What has made the rows that were there, as far as it is known.
+  var origins: [Origin] { originFile.origins }
+  /// Notes what makes the rows from here on.
+  func note(_ origin: Origin) {
+    if size == 0 { originFile.remove() }
+    originFile.note(origin)
+  }
+
   /// Empties the file.
   ///
   /// Not done before everything else was found to be right, so that a mistyped target costs nobody his results.
@@ -67,9 +74,12 @@ final class ResultFile {
 
   /// Takes the file away again where this run has made it and has written nothing.
   func removeIfNew() {
-    if isNew && size == 0 { Files.remove(path) }
+    guard isNew && size == 0 else { return }
+    Files.remove(path)
+    originFile.remove()
   }
 
+  func append(_ row: Row) throws(SystemError) { try append(row.line, replaces: row.replaces) }
   /// Appends a row, whole or not at all.
   func append(_ line: [UInt8], replaces: Bool) throws(SystemError) {
     do {
@@ -88,7 +98,7 @@ final class ResultFile {
   /// Leaves one row an input, and the rows in the order of the inputs where that is wished.
   func tidy(inOrder: Bool) throws(SystemError) {
     guard hasReplacements || inOrder else { return }
-    let temporary = path + ".tidy"
+    let temporary = temporaryPath
     Files.remove(temporary)
     var isDone = false
     defer { if !isDone { Files.remove(temporary) } }

@@ -6,6 +6,18 @@ struct Row {
   let line: [UInt8]
   /// nil: it succeeded.
   let failure: RowFailure?
+  let input: Input
+  /// Where the input stands in the line, as JSON.
+  let inputRange: Range<Int>
+  /// Where the value stands in the line, as JSON; nil: there is none.
+  let valueRange: Range<Int>?
+  /// How long the last try took.
+  ///
+  /// Unit: seconds.
+  let seconds: Double
+  let attempts: Int
+  /// Whether an earlier row of the same input, a failure, counts no more.
+  let replaces: Bool
 
   /// The row of an input whose call ended so.
   ///
@@ -16,14 +28,19 @@ struct Row {
     var writer = JSONWriter()
     writer.write(raw: "{\"index\": \(input.index), \"input\": ")
     // What was read as JSON or as text can be written as such.
+    let inputStart = writer.bytes.count
     if (try? writer.write(input.value)) == nil { writer.write(raw: "null") }
+    inputRange = inputStart..<writer.bytes.count
+    var valueRange: Range<Int>?
     var failure: RowFailure?
     switch outcome.ending {
     case .returned(let value):
       var withValue = writer
       withValue.write(raw: ", \"ok\": true, \"value\": ")
+      let start = withValue.bytes.count
       do throws(JSONWriter.Unwritable) {
         try withValue.write(MarshaledValue(bytes: value))
+        valueRange = start..<withValue.bytes.count
         writer = withValue
       } catch { failure = RowFailure(code: "notDecodable", message: "the result cannot be written: \(error)") }
     case .raised(let error):
@@ -37,12 +54,17 @@ struct Row {
     }
     writer.write(raw: ", \"seconds\": ")
     // Microseconds: what the clock is good for.
-    writer.write((outcome.seconds * 1e6).rounded() / 1e6)
+    seconds = (outcome.seconds * 1e6).rounded() / 1e6
+    writer.write(seconds)
     writer.write(raw: ", \"attempts\": \(outcome.attempts)")
     if replaces { writer.write(raw: Self.replacesMember) }
     writer.write(raw: "}\n")
     line = writer.bytes
     self.failure = failure
+    self.input = input
+    self.valueRange = valueRange
+    self.replaces = replaces
+    attempts = outcome.attempts
   }
 
   /// How a row says that it takes the place of an earlier one.

@@ -121,12 +121,16 @@ def write_all(descriptor, data):
         data = data[os.write(descriptor, data) :]
 
 
-def main(arguments, code):
-    """Runs the program. `arguments` are those of the process, `code` is its own, compiled."""
+def clear_main():
+    """Leaves `__main__` to the user."""
     scope = sys.modules["__main__"].__dict__
     for name in [name for name in scope if not name.startswith("__")]:
-        # `__main__` is the user's, and holds nothing of ours.
         del scope[name]
+
+
+def main(arguments, code):
+    """Runs the program. `arguments` are those of the process, `code` is its own, compiled."""
+    clear_main()
     # `-c` put the working directory first; which folder comes first is the target's to say.
     if sys.path[:1] == [""]:
         del sys.path[0]

@@ -191,6 +191,7 @@ def serve_interpreters(channel, memory, count, limit, code, initializer):
 def serve_part(settings):
     """The whole life of one sub-interpreter."""
     SUBINTERPRETER.append(settings["place"])
+    clear_main()
     if sys.path[:1] == [""]:
         del sys.path[0]
     for stream in (sys.stdout, sys.stderr):

@@ -12,8 +12,7 @@ struct FlatEncoder: Encoder, SingleValueEncodingContainer {
   var userInfo: [CodingUserInfoKey: Any] { [:] }
 
   func container<Key: CodingKey>(keyedBy type: Key.Type) -> KeyedEncodingContainer<Key> {
-    let handle = writer.open(.keyed, at: start, depth: depth)
-    return KeyedEncodingContainer(FlatKeyedEncodingContainer(writer: writer, handle: handle))
+    writer.keyedContainer(writer.open(.keyed, at: start, depth: depth))
   }
 
   func unkeyedContainer() -> any UnkeyedEncodingContainer {

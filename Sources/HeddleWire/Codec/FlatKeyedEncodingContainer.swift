@@ -1,15 +1,32 @@
+/// What a keyed container of a flat message knows; see `ContainerBox`.
+final class FlatKeyedPlace {
+  /// Whose container it is.
+  ///
+  /// SAFETY: the encoder keeps the writer while it encodes; a container that somebody holds beyond that has it in `keeper`, set by
+  /// `FlatWriter.releaseBoxes` before the encoder gives its writer up.
+  unowned(unsafe) let writer: FlatWriter
+  let memo: KeyMemo
+  @exclusivity(unchecked) var handle: FlatWriter.Handle
+  /// Where in the memo's sequence the next key is expected.
+  @exclusivity(unchecked) var cursor = 0
+  @exclusivity(unchecked) var keeper: FlatWriter?
+
+  init(writer: FlatWriter, memo: KeyMemo, handle: FlatWriter.Handle) {
+    unsafe self.writer = writer
+    self.memo = memo
+    unsafe self.handle = handle
+  }
+}
+
 /// A keyed container of a flat message.
 struct FlatKeyedEncodingContainer<Key: CodingKey>: KeyedEncodingContainerProtocol {
-  private let writer: FlatWriter
-  private let memo: KeyMemo
-  private let handle: FlatWriter.Handle
-  /// Where in the memo's sequence the next key is expected.
-  private var cursor = 0
+  let place: FlatKeyedPlace
 
-  init(writer: FlatWriter, handle: FlatWriter.Handle) {
-    self.writer = writer
-    self.handle = handle
-    memo = writer.symbols.memo(for: Key.self)
+  private var writer: FlatWriter {
+    @inline(__always) get { unsafe place.writer }
+  }
+  private var handle: FlatWriter.Handle {
+    @inline(__always) get { unsafe place.handle }
   }
 
   var codingPath: [any CodingKey] { writer.codingPath(of: handle) }
@@ -44,7 +61,7 @@ struct FlatKeyedEncodingContainer<Key: CodingKey>: KeyedEncodingContainerProtoco
   mutating func nestedContainer<NestedKey: CodingKey>(
     keyedBy type: NestedKey.Type, forKey key: Key
   ) -> KeyedEncodingContainer<NestedKey> {
-    KeyedEncodingContainer(FlatKeyedEncodingContainer<NestedKey>(writer: writer, handle: open(.keyed, key)))
+    writer.keyedContainer(open(.keyed, key))
   }
 
   mutating func nestedUnkeyedContainer(forKey key: Key) -> any UnkeyedEncodingContainer {
@@ -56,22 +73,25 @@ struct FlatKeyedEncodingContainer<Key: CodingKey>: KeyedEncodingContainerProtoco
   }
 
   mutating func superEncoder(forKey key: Key) -> any Encoder {
-    superEncoder(symbol: memo.symbol(of: key, at: &cursor, in: writer.symbols))
+    superEncoder(symbol: symbol(of: key))
   }
 
   @inline(__always)
-  private mutating func begin(_ key: Key) throws {
-    try writer.beginEntry(handle, memo.symbol(of: key, at: &cursor, in: writer.symbols))
+  private func symbol(of key: Key) -> Int { unsafe place.memo.symbol(of: key, at: &place.cursor, in: writer.symbols) }
+
+  @inline(__always)
+  private func begin(_ key: Key) throws {
+    try writer.beginEntry(handle, symbol(of: key))
   }
 
   @inline(__always)
-  private mutating func write(_ value: some WireScalar, _ key: Key) throws {
+  private func write(_ value: some WireScalar, _ key: Key) throws {
     try begin(key)
     value.write(to: writer.buffer)
   }
 
   /// These calls cannot throw, so a violation gives a container whose first write throws.
-  private mutating func open(_ tag: WireTag, _ key: Key) -> FlatWriter.Handle {
+  private func open(_ tag: WireTag, _ key: Key) -> FlatWriter.Handle {
     guard (try? begin(key)) != nil else { return .dead }
     return writer.open(tag, at: writer.buffer.count, depth: writer.depth)
   }

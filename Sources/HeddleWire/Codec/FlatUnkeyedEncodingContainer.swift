@@ -48,7 +48,7 @@ struct FlatUnkeyedEncodingContainer: UnkeyedEncodingContainer {
   mutating func encode(contentsOf values: some Sequence<UInt64>) throws { try write(contentsOf: values) }
 
   mutating func nestedContainer<NestedKey: CodingKey>(keyedBy type: NestedKey.Type) -> KeyedEncodingContainer<NestedKey> {
-    KeyedEncodingContainer(FlatKeyedEncodingContainer<NestedKey>(writer: writer, handle: open(.keyed)))
+    writer.keyedContainer(open(.keyed))
   }
 
   mutating func nestedUnkeyedContainer() -> any UnkeyedEncodingContainer {

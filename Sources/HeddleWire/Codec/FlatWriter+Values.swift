@@ -24,6 +24,34 @@ extension FlatWriter {
     finishValue(at: start, depth: place)
   }
 
+  /// Makes a bare message of a value of one of the commonest types; false: it is of another, and nothing was done.
+  @inline(__always)
+  func writeBare<Value>(_ value: Value) -> Bool {
+    // SAFETY: the two types are the same one, in each case.
+    if Value.self == Int.self {
+      beginBare()
+      unsafe unsafeBitCast(value, to: Int.self).write(to: buffer)
+    } else if Value.self == String.self {
+      beginBare()
+      unsafe unsafeBitCast(value, to: String.self).write(to: buffer)
+    } else if Value.self == Bool.self {
+      beginBare()
+      unsafe unsafeBitCast(value, to: Bool.self).write(to: buffer)
+    } else if Value.self == Double.self {
+      beginBare()
+      unsafe unsafeBitCast(value, to: Double.self).write(to: buffer)
+    } else {
+      return false
+    }
+    return true
+  }
+
+  private func beginBare() {
+    clear()
+    buffer.truncate(to: 0)
+    buffer.append(byte: WireLimit.bare)
+  }
+
   /// Lets a value encode itself at a place, where it may have written already.
   @inline(__always)
   func call<Value: Encodable>(_ value: Value, at start: Int, depth place: Int) throws {

@@ -120,7 +120,7 @@ final class FlatWriter {
   func beginMessage() {
     clear()
     buffer.truncate(to: 0)
-    symbols.beginMessage()
+    symbols.beginMessage(of: self)
     buffer.append(fixed: UInt64(WireLimit.versionWord))
   }
 
@@ -137,7 +137,7 @@ final class FlatWriter {
     buffer.removeAll()
   }
 
-  private func clear() {
+  func clear() {
     if !segments.isEmpty { segments.removeAll() }
     if !highKeys.isEmpty { highKeys.removeAll() }
     depth = 0
@@ -150,9 +150,13 @@ final class FlatWriter {
 
   /// Makes every container that is still held somewhere useless.
   func retire() {
+    releaseBoxes()
     reset()
     isViolated = true
   }
+
+  /// Gives up the boxes kept for further containers: to be called before whoever owns this writer drops it.
+  func releaseBoxes() { symbols.releaseBoxes(of: self) }
 
   /// Moves a finished message here.
   func takeContent(of other: FlatWriter) {
@@ -166,6 +170,28 @@ final class FlatWriter {
   }
 
   // MARK: Containers
+
+  /// The keyed container of a handle, in a box that served before where one is free.
+  @inline(__always)
+  func keyedContainer<Key: CodingKey>(_ handle: Handle) -> KeyedEncodingContainer<Key> {
+    let memo = symbols.memo(for: Key.self)
+    guard let place = unsafe memo.box.free() else { return makeKeyedContainer(handle, memo) }
+    unsafe place.handle = handle
+    unsafe place.cursor = 0
+    return unsafe memo.box.container(as: KeyedEncodingContainer<Key>.self)
+  }
+
+  @inline(never)
+  private func makeKeyedContainer<Key: CodingKey>(_ handle: Handle, _ memo: KeyMemo) -> KeyedEncodingContainer<Key> {
+    let place = FlatKeyedPlace(writer: self, memo: memo, handle: handle)
+    let container = KeyedEncodingContainer(FlatKeyedEncodingContainer<Key>(place: place))
+    if let held = unsafe memo.box.drop() {
+      // One of the same type is still in use around this one: it is not looked at any more, so it keeps its writer itself.
+      unsafe held.keeper = self
+    }
+    unsafe memo.box.keep(container, place: place)
+    return container
+  }
 
   /// Opens a container for the value at `start`, or finds the one that is open there.
   ///

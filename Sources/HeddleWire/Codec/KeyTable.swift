@@ -8,8 +8,7 @@ final class KeyTable {
   private let names: ContiguousArray<String>
   /// Numbers by name; made when a table with many keys is searched the first time.
   private var numbers: [String: Int] = [:]
-  private let memoPlaces = TypeTable<Int>()
-  private let memos = Cell<ContiguousArray<KeyNumbers>>([])
+  private let memos = TypeTable<KeyNumbers>()
 
   /// Up to which size a table is searched one by one.
   private static let smallCount = 16
@@ -54,20 +53,10 @@ final class KeyTable {
     return numbers[name] ?? -1
   }
 
-  /// The place of a key type's memo, which is kept instead of the memo itself: a decoding container is copied at each use, and each reference
-  /// in it is retained then.
+  /// Which numbers the keys of a type have here.
   @inline(__always)
-  func memo(for type: (some CodingKey).Type) -> Int {
-    memoPlaces.value(for: type) {
-      memos.value.append(KeyNumbers(for: type))
-      return memos.value.count - 1
-    }
-  }
-
-  /// A memo by its place; nil where a container outlived its message and asks the table of another.
-  @inline(__always)
-  func memo(at place: Int) -> KeyNumbers? {
-    place < memos.value.count ? memos.value[place] : nil
+  func numbers(for type: (some CodingKey).Type) -> KeyNumbers {
+    memos.value(for: type) { KeyNumbers(for: type) }
   }
 }
 
@@ -78,18 +67,21 @@ final class KeyNumbers {
   /// The number by byte; -1 where the table lacks the key, -2 where not known yet.
   private let byteNumbers: Cell<ContiguousArray<Int32>>
 
+  /// What is no number.
+  static var unknown: Int { -2 }
+
   init<Key: CodingKey>(for type: Key.Type) {
     isByte = MemoryLayout<Key>.size <= 1 && _isPOD(type)
     byteNumbers = Cell(isByte ? ContiguousArray(repeating: -2, count: 256) : [])
   }
 
+  /// The number of a key of a type that `isByte`, -1 where the message does not have it.
   @inline(__always)
-  func number(of key: some CodingKey, in table: KeyTable) -> Int {
-    guard isByte else { return table.number(of: key.stringValue) }
+  func number(of key: some CodingKey, in reader: MessageReader) -> Int {
     let byte = byteValue(of: key)
     let known = byteNumbers.value[byte]
     if known >= -1 { return Int(known) }
-    let number = table.number(of: key.stringValue)
+    let number = reader.keys.number(of: key.stringValue)
     byteNumbers.value[byte] = Int32(truncatingIfNeeded: number)
     return number
   }

@@ -11,6 +11,8 @@ public final class MessageDecoder {
   /// A decoder that can be used again and again.
   public init() {}
 
+  deinit { reader.releaseBoxes() }
+
   private var reader: MessageReader {
     @inline(__always) get { current.value }
   }
@@ -37,12 +39,16 @@ public final class MessageDecoder {
       reader.segments.source = segments
       unsafe reader.segments.prepareLarge = prepareLargeArray
     }
+    // SAFETY: the two types are the same one.
+    if Value.self == Int.self { return unsafe unsafeBitCast(try reader.integer(at: place), to: Value.self) }
     return try reader.value(type, at: place)
   }
 
   /// Forgets the message, and gives the reader away when a container is still held by somebody: it must not see a later message.
   private func endMessage() {
     reader.end()
-    if !isKnownUniquelyReferenced(&current.value) { current.value = MessageReader() }
+    guard !isKnownUniquelyReferenced(&current.value) else { return }
+    reader.releaseBoxes()
+    current.value = MessageReader()
   }
 }

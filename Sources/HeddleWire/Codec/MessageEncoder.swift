@@ -12,6 +12,8 @@ public final class MessageEncoder {
     current = Cell(FlatWriter(blocks: blocks))
   }
 
+  deinit { writer.releaseBoxes() }
+
   private var writer: FlatWriter {
     @inline(__always) get { current.value }
   }
@@ -52,6 +54,7 @@ public final class MessageEncoder {
   private func encodeFlatOrTree<Value: Encodable>(_ value: Value) throws {
     let writer = self.writer
     if unsafe treeTypes.isEmpty || !treeTypes.contains(ObjectIdentifier(Value.self)) {
+      if writer.writeBare(value) { return }
       writer.beginMessage()
       do {
         try writer.append(value)

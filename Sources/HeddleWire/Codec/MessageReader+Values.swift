@@ -2,19 +2,30 @@ extension MessageReader {
   /// Reads a value of any type; `init(from:)` is called only where the type has no way of its own.
   @inline(__always)
   func value<Value: Decodable>(_ type: Value.Type, at place: Place) throws -> Value {
-    let kind = kinds.kind(of: type)
-    if case .ordinary = kind { return try call(type, at: place) }
-    return try value(type, as: kind, at: place)
+    switch kinds.kind(of: type) {
+    case .ordinary: return try call(type, at: place)
+    case .scalar(let scalar): return try scalarValue(type, as: scalar, at: place)
+    case .data(let data): return try optionalValue(type, data: data, block: nil, at: place)
+    case .block(let block): return try optionalValue(type, data: nil, block: block, at: place)
+    }
   }
 
   /// A function of its own, because an optional of a type that is not known costs a look-up of metadata wherever it is inlined.
   @inline(never)
-  private func value<Value: Decodable>(_ type: Value.Type, as kind: TravelKind, at place: Place) throws -> Value {
-    switch kind {
-    case .ordinary: return try call(type, at: place)
-    case .scalar(let scalar): return try scalarValue(type, as: scalar, at: place)
-    case .data(let data): return try dataValue(type, as: data, at: place) ?? call(type, at: place)
-    case .block(let block): return try blockValue(type, as: block, at: place) ?? call(type, at: place)
+  private func optionalValue<Value: Decodable>(
+    _ type: Value.Type, data: (any RangeReplaceableCollection<UInt8>.Type)?, block: (any BlockArray.Type)?, at place: Place
+  ) throws -> Value {
+    if let data, let value = try dataValue(type, as: data, at: place) { return value }
+    if let block, let value = try blockValue(type, as: block, at: place) { return value }
+    return try call(type, at: place)
+  }
+
+  /// A lone integer, the commonest output, without what an existential costs.
+  @inline(__always)
+  func integer(at place: Place) throws -> Int {
+    var position = Int(place.position)
+    do throws(ReadFailure) { return try Int.read(from: self, at: &position) } catch {
+      throw decodingError(error, Int.self, codingPath: codingPath(of: place))
     }
   }
 

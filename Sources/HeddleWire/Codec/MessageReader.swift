@@ -33,6 +33,9 @@ final class MessageReader {
     /// How many trails were used since they were cleared.
     var usedTrails = 0
     var openCalls = 0
+    /// Different for each message, and 0 for none.
+    var message: UInt64 = 0
+    var lastMessage: UInt64 = 0
     /// Entries by key number, of containers that are large and were read out of order; by position of the container.
     var indexes: [Int: [Int: Int]] = [:]
     /// The supers that were asked for and are not there: the container and the key.
@@ -42,6 +45,8 @@ final class MessageReader {
   private let state = Cell(State())
   let segments = SegmentStore()
   let kinds = TravelKinds()
+  /// The box for the next keyed container, by key type.
+  private let boxes = TypeTable<KeyedBox>()
   /// SAFETY: `WireLimit.nesting` trails, all initialised; containers are no deeper.
   private let trails = UnsafeMutablePointer<Trail>.allocate(capacity: WireLimit.nesting)
   /// The tables met last, which messages of the same types have again.
@@ -82,6 +87,11 @@ final class MessageReader {
     @inline(__always) get { bytes.count > 0 }
   }
 
+  /// Names the message, so that a container which outlived its own is recognised.
+  var message: UInt64 {
+    @inline(__always) get { state.value.message }
+  }
+
   private var usedTrails: Int {
     @inline(__always) get { state.value.usedTrails }
     @inline(__always) set { state.value.usedTrails = newValue }
@@ -98,7 +108,18 @@ final class MessageReader {
   func begin(_ message: WireBytes) throws(ReadFailure) -> Place {
     var position = 4
     guard message.count <= WireLimit.message else { throw .corrupted("The message has \(message.count) bytes.") }
-    guard try message.byte(at: 0) == 0, try message.byte(at: 1) == WireLimit.version else {
+    let first = try message.byte(at: 0)
+    state.value.lastMessage &+= 1
+    state.value.message = state.value.lastMessage
+    if first == WireLimit.bare {
+      // Without a container nobody asks for keys, so those of the message before may stay.
+      guard try message.tag(at: 1).rawValue <= WireTag.string.rawValue else {
+        throw .corrupted("The message is bare and begins with a container.")
+      }
+      bytes = message
+      return Place(position: 1, limit: UInt32(truncatingIfNeeded: message.count), depth: 0)
+    }
+    guard first == 0, try message.byte(at: 1) == WireLimit.version else {
       throw .corrupted("The message does not begin with version \(WireLimit.version) of the format.")
     }
     let table = Int(try message.fixed(UInt32.self, at: &position))
@@ -111,6 +132,7 @@ final class MessageReader {
   /// Forgets the message.
   func end() {
     bytes = .empty
+    state.value.message = 0
     segments.removeAll()
     for depth in 0..<usedTrails { unsafe trails[depth] = Trail() }
     usedTrails = 0
@@ -133,6 +155,39 @@ final class MessageReader {
       knownKeys[nextKnown] = keys
       nextKnown = (nextKnown + 1) % Self.knownLimit
     }
+  }
+
+  // MARK: Keyed containers
+
+  /// A type's box, as an object: it is changed where it is.
+  private final class KeyedBox {
+    @exclusivity(unchecked) var box = ContainerBox<WireKeyedPlace>()
+  }
+
+  /// The keyed container at a place, in a box that served before where one is free.
+  @inline(__always)
+  func keyedContainer<Key: CodingKey>(_ opened: KeyedPlace) -> KeyedDecodingContainer<Key> {
+    let kept = boxes.value(for: Key.self) { KeyedBox() }
+    guard let place = unsafe kept.box.free() else { return makeKeyedContainer(opened, kept) }
+    unsafe place.container = opened
+    unsafe place.message = message
+    unsafe place.numbers = unsafe .passUnretained(keys.numbers(for: Key.self))
+    return unsafe kept.box.container(as: KeyedDecodingContainer<Key>.self)
+  }
+
+  @inline(never)
+  private func makeKeyedContainer<Key: CodingKey>(_ opened: KeyedPlace, _ kept: KeyedBox) -> KeyedDecodingContainer<Key> {
+    let place = WireKeyedPlace(reader: self, container: opened, message: message, numbers: keys.numbers(for: Key.self))
+    let container = KeyedDecodingContainer(WireKeyedDecodingContainer<Key>(place: place))
+    // One of the same type that is still in use around this one is not looked at any more, so it keeps its reader itself.
+    unsafe kept.box.drop()?.keeper = self
+    unsafe kept.box.keep(container, place: place)
+    return container
+  }
+
+  /// Gives up the boxes kept for further containers: to be called before whoever owns this reader drops it.
+  func releaseBoxes() {
+    boxes.forEach { kept in unsafe kept.box.drop()?.keeper = self }
   }
 
   // MARK: Hints

@@ -39,7 +39,7 @@ final class SymbolTable {
   private let memos = TypeTable<KeyMemo>()
 
   /// Forgets the numbers of the last message, and the symbols where they became many.
-  func beginMessage() {
+  func beginMessage(of writer: FlatWriter) {
     state.value.message &+= 1
     state.value.usedCount = 0
     if state.value.used.count > Self.symbolLimit { state.value.used = [] }
@@ -47,7 +47,13 @@ final class SymbolTable {
     state.value.symbols.removeAll()
     indexes.removeAll()
     text.removeAll()
+    releaseBoxes(of: writer)
     memos.removeAll()
+  }
+
+  /// Gives up the boxes of the memos; a container that somebody still has keeps `writer` alive from now on.
+  func releaseBoxes(of writer: FlatWriter) {
+    memos.forEach { memo in unsafe memo.box.drop()?.keeper = writer }
   }
 
   @inline(__always)
@@ -71,19 +77,25 @@ final class SymbolTable {
   /// The number of a symbol in this message, the next free one at its first use.
   @inline(__always)
   func number(of symbol: Int) -> Int {
-    let known = state.value.symbols[symbol].message == state.value.message
-    if known { return state.value.symbols[symbol].number }
-    state.value.symbols[symbol].message = state.value.message
+    if state.value.symbols[symbol].message == state.value.message { return state.value.symbols[symbol].number }
     let number = state.value.usedCount
-    state.value.symbols[symbol].number = number
-    state.value.symbols[symbol].frame = 0
+    Self.begin(&state.value.symbols[symbol], message: state.value.message, number: number)
     state.value.usedCount = number + 1
     if number < state.value.used.count {
-      state.value.used[number] = symbol
+      // Messages of one type have the same keys in the same places.
+      if state.value.used[number] != symbol { state.value.used[number] = symbol }
     } else {
       state.value.used.append(symbol)
     }
     return number
+  }
+
+  /// All in one access: each would check anew that the array is not shared.
+  @inline(__always)
+  private static func begin(_ symbol: inout Symbol, message: UInt64, number: Int) {
+    symbol.message = message
+    symbol.number = number
+    symbol.frame = 0
   }
 
   /// Notes that a frame writes this key now, and returns the serial of the frame that did so last, 0 where none did in this message.
@@ -96,8 +108,8 @@ final class SymbolTable {
   /// Appends how many keys the message has and their strings, in order of their numbers.
   func appendTable(to buffer: borrowing WriteBuffer) {
     buffer.append(varint: UInt64(state.value.usedCount))
-    for symbol in state.value.used[..<state.value.usedCount] {
-      let range = state.value.symbols[symbol].text
+    for number in 0..<state.value.usedCount {
+      let range = state.value.symbols[state.value.used[number]].text
       // SAFETY: the range was written by `symbol(named:)`, and `text` only grows until it is emptied together with the symbols.
       unsafe buffer.append(contentsOf: UnsafeRawBufferPointer(rebasing: text.bytes[range]))
     }
@@ -120,6 +132,9 @@ final class KeyMemo {
   ///
   /// Types with more keys than this are dictionaries, whose order changes anyway.
   private static let sequenceLimit = 64
+
+  /// The box for the next container with keys of this type.
+  @exclusivity(unchecked) var box = ContainerBox<FlatKeyedPlace>()
 
   init<Key: CodingKey>(for type: Key.Type) {
     // Equal bytes of such a value mean the same key, because it can refer to nothing else.
@@ -157,5 +172,7 @@ final class KeyMemo {
 /// The only byte of a value whose type has one at most.
 @inline(__always)
 func byteValue<Value>(of value: Value) -> Int {
-  unsafe withUnsafeBytes(of: value) { bytes in unsafe bytes.isEmpty ? 0 : Int(bytes[0]) }
+  if MemoryLayout<Value>.size == 0 { return 0 }
+  // SAFETY: there is a byte.
+  return unsafe withUnsafePointer(to: value) { pointer in unsafe Int(UnsafeRawPointer(pointer).load(as: UInt8.self)) }
 }

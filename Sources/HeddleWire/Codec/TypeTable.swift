@@ -41,6 +41,10 @@ final class TypeTable<Value> {
     return value
   }
 
+  func forEach(_ body: (Value) -> Void) {
+    for value in all.values { body(value) }
+  }
+
   func removeAll() {
     all.removeAll()
     for slot in 0..<Self.slotCount { unsafe front[slot] = nil }

@@ -9,7 +9,7 @@ struct WireDecoder: Decoder, SingleValueDecodingContainer {
   var userInfo: [CodingUserInfoKey: Any] { [:] }
 
   func container<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> {
-    KeyedDecodingContainer(WireKeyedDecodingContainer(reader: reader, container: try reader.openKeyed(at: place)))
+    reader.keyedContainer(try reader.openKeyed(at: place))
   }
 
   func unkeyedContainer() throws -> any UnkeyedDecodingContainer {

@@ -94,6 +94,9 @@ enum WireLimit {
   /// Bytes before the first value: a null tag, the version, two zero bytes, and four bytes with the position of the key table.
   static let header = 8
 
+  /// The first byte of a bare message: a single value follows, which is no container, and there are no keys.
+  static let bare: UInt8 = 1
+
   /// The format's version, the second byte of a message.
   static let version: UInt8 = 1
 

@@ -1,14 +1,36 @@
+/// What a keyed container of a message knows; see `ContainerBox`.
+@safe final class WireKeyedPlace {
+  /// Whose container it is.
+  ///
+  /// SAFETY: the decoder keeps the reader while it decodes; a container that somebody holds beyond that has it in `keeper`, set by
+  /// `MessageReader.releaseBoxes` before the decoder gives its reader up.
+  unowned(unsafe) let reader: MessageReader
+  @exclusivity(unchecked) var container: MessageReader.KeyedPlace
+  /// The message that it was opened in.
+  @exclusivity(unchecked) var message: UInt64
+  /// The numbers of the key type in the message's table.
+  ///
+  /// SAFETY: the reader keeps the table as long as its message, and nobody looks here in another one.
+  @exclusivity(unchecked) var numbers: Unmanaged<KeyNumbers>
+  @exclusivity(unchecked) var keeper: MessageReader?
+
+  init(reader: MessageReader, container: MessageReader.KeyedPlace, message: UInt64, numbers: KeyNumbers) {
+    unsafe self.reader = reader
+    unsafe self.container = container
+    unsafe self.message = message
+    unsafe self.numbers = unsafe .passUnretained(numbers)
+  }
+}
+
 /// A keyed container of a message: keys are found in any order, those in written order at once.
 struct WireKeyedDecodingContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
-  private let reader: MessageReader
-  private let container: MessageReader.KeyedPlace
-  /// The place of the key type's memo in the message's table.
-  private let memo: Int
+  let place: WireKeyedPlace
 
-  init(reader: MessageReader, container: MessageReader.KeyedPlace) {
-    self.reader = reader
-    self.container = container
-    memo = reader.keys.memo(for: Key.self)
+  private var reader: MessageReader {
+    @inline(__always) get { unsafe place.reader }
+  }
+  private var container: MessageReader.KeyedPlace {
+    @inline(__always) get { unsafe place.container }
   }
 
   var codingPath: [any CodingKey] { reader.codingPath(of: containerPlace) }
@@ -17,6 +39,7 @@ struct WireKeyedDecodingContainer<Key: CodingKey>: KeyedDecodingContainerProtoco
   var allKeys: [Key] {
     var keys: [Key] = []
     // Entries that cannot be read are an error to whoever reads them; this property cannot throw.
+    guard isCurrent else { return [] }
     try? reader.forEachEntry(of: container) { (number, _) throws(ReadFailure) in
       if let key = Key(stringValue: try reader.keys.name(of: number)) { keys.append(key) }
     }
@@ -92,11 +115,20 @@ struct WireKeyedDecodingContainer<Key: CodingKey>: KeyedDecodingContainerProtoco
     MessageReader.Place(position: container.position, limit: container.end, depth: container.depth)
   }
 
+  private static var staleUse: String { "The container is used after the value that it belongs to was decoded." }
+
+  /// Whether the message that it was opened in is still the one being read.
+  private var isCurrent: Bool {
+    @inline(__always) get { unsafe place.message == reader.message }
+  }
+
   @inline(__always)
   private func find(_ key: Key) throws(ReadFailure) -> Int? {
-    if let numbers = reader.keys.memo(at: memo), numbers.isByte {
-      return try reader.find(numbers.number(of: key, in: reader.keys), in: container)
+    guard isCurrent else { throw .corrupted(Self.staleUse) }
+    let number = unsafe place.numbers._withUnsafeGuaranteedRef { numbers in
+      numbers.isByte ? numbers.number(of: key, in: reader) : KeyNumbers.unknown
     }
+    if number != KeyNumbers.unknown { return try reader.find(number, in: container) }
     return try reader.find(named: key.stringValue, in: container)
   }
 
@@ -166,6 +198,7 @@ struct WireKeyedDecodingContainer<Key: CodingKey>: KeyedDecodingContainerProtoco
 
   private func superDecoder(under key: any CodingKey) throws -> any Decoder {
     do throws(ReadFailure) {
+      guard isCurrent else { throw .corrupted(Self.staleUse) }
       if let position = try reader.find(named: key.stringValue, in: container) { return nestedDecoder(at: position) }
     } catch {
       throw reader.decodingError(error, Any.self, codingPath: codingPath + [key])

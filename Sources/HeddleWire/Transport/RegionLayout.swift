@@ -47,6 +47,10 @@ public enum RegionLayout {
   @inlinable public static var wantsRoom: Int { 192 }
   /// Worker: nanoseconds spent in jobs; eight bytes on, how many jobs that were.
   @inlinable public static var busy: Int { 256 }
+  /// Worker: the clock when it last looked at it, in nanoseconds: at the start of a job, or up to 16 short jobs before it.
+  ///
+  /// For the parent when the worker has died.
+  @inlinable public static var clock: Int { 320 }
   /// Parent: `magic`, `version`, `ringByteCount`, `capacity`.
   @inlinable public static var identity: Int { 512 }
   /// `capacity` words.
@@ -57,6 +61,10 @@ public enum RegionLayout {
   ///
   /// Written before the claim.
   @inlinable public static var starts: Int { 4096 }
+  /// Worker: what it wrote when a signal ended it.
+  ///
+  /// See `DeathNote`.
+  public static let deathNote = 32768
   /// Parent: `creditCapacity` words: how many results a worker may send of a stream, see `StreamCredit`.
   @inlinable public static var credits: Int { 8192 }
   /// How many streams may be open at once in one pool.

@@ -10,11 +10,22 @@ enum Nonsense: String, Codable, CaseIterable, Sendable, CustomTestStringConverti
   var testDescription: String { rawValue }
 }
 
-/// Finds the shared memory that it was given and spoils it, then waits to be stopped.
+/// Spoils the shared memory that it was given, then waits to be stopped.
 private struct Spoils: Job {
   var nonsense: Nonsense
   func run() async throws -> Int {
-    // Two writable parts are mapped in a worker: its words (64 KiB), and its ring, twice (1 MiB each).
+    guard nonsense.spoil() else { return -1 }
+    if nonsense == .badTail { return 1 }
+    while true { pause() }
+  }
+}
+
+/// A worker's own view of the memory that it shares with its parent, found without Heddle's help.
+struct OwnMemory {
+  // Two writable parts are mapped in a worker: its words (64 KiB), and its ring, twice (1 MiB each).
+  let words: UnsafeMutableRawPointer
+  let ring: UnsafeMutableRawPointer
+  init?() {
     var words: UnsafeMutableRawPointer?
     var ring: UnsafeMutableRawPointer?
     for line in (text(of: "/proc/self/maps") ?? "").split(separator: "\n") where line.contains("memfd:heddle") && line.contains("rw-s") {
@@ -22,9 +33,22 @@ private struct Spoils: Job {
       let address = unsafe UnsafeMutableRawPointer(bitPattern: bounds[0])
       if bounds[1] - bounds[0] == 1 << 16 { unsafe words = unsafe address } else if unsafe ring == nil { unsafe ring = unsafe address }
     }
-    guard let words = unsafe words, let ring = unsafe ring else { return -1 }
-    let head = unsafe words.load(as: UInt64.self)
-    let place = unsafe ring + Int(head & (1 << 20 - 1))
+    guard let words = unsafe words, let ring = unsafe ring else { return nil }
+    unsafe self.words = words
+    unsafe self.ring = ring
+  }
+  /// Bytes ever written to the ring.
+  var head: UInt64 { unsafe words.load(as: UInt64.self) }
+}
+extension Nonsense {
+  /// Writes it, and rings.
+  ///
+  /// false: the memory was not found.
+  func spoil() -> Bool {
+    guard let memory = OwnMemory() else { return false }
+    let words = unsafe memory.words
+    let head = memory.head
+    let place = unsafe memory.ring + Int(head & (1 << 20 - 1))
     func frame(_ byteCount: UInt32, _ kind: UInt8, _ position: UInt32 = 0, _ payload: [UInt64] = [], size: UInt64) {
       unsafe place.storeBytes(of: byteCount, as: UInt32.self)
       unsafe place.storeBytes(of: kind, toByteOffset: 4, as: UInt8.self)
@@ -33,7 +57,7 @@ private struct Spoils: Job {
       for (index, word) in payload.enumerated() { unsafe place.storeBytes(of: word, toByteOffset: 16 + 8 * index, as: UInt64.self) }
       unsafe words.storeBytes(of: head &+ size, as: UInt64.self)
     }
-    switch nonsense {
+    switch self {
     case .headBeyondCapacity: unsafe words.storeBytes(of: head &+ (2 << 20), as: UInt64.self)
     case .headBackwards: unsafe words.storeBytes(of: head &- 16, as: UInt64.self)
     case .headMisaligned: unsafe words.storeBytes(of: head &+ 8, as: UInt64.self)
@@ -51,8 +75,7 @@ private struct Spoils: Job {
     }
     // The doorbell: the parent may sleep.
     unsafe send(3, "x", 1, Int32(MSG_DONTWAIT))
-    if nonsense == .badTail { return 1 }
-    while true { pause() }
+    return true
   }
 }
 

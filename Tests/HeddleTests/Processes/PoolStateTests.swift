@@ -300,4 +300,18 @@ private struct Broken: Error, CustomStringConvertible {
     state.workerGreeted(at: place)
     #expect(state.failedStarts == 0)
   }
+  @Test func `workers that somebody kills as they start are no proof that none can start`() {
+    var state = PoolState(maxWorkers: 1, width: 1, capacity: 8)
+    state.jobSubmitted()
+    var tries = 0
+    while !state.mustGiveUp {
+      guard case .start(let place) = state.next() else { return #expect(Bool(false), "it tries") }
+      state.workerSpawned(at: place)
+      guard case .send = state.next() else { return #expect(Bool(false), "it sends") }
+      state.jobsSent(to: place, count: 1, isBlocked: false)
+      state.workerExited(at: place, failed: 0, back: 1, wasKilled: true)
+      tries += 1
+    }
+    #expect(tries == 10 * PoolState.failedStartLimit)
+  }
 }

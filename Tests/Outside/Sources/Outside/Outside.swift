@@ -26,6 +26,7 @@ struct Outside {
       await checkShapes("processes", on: processes)
       await checkProcesses(processes)
     }
+    if wants("processes") || wants("crashes") { await checkCrashes(processes) }
     await processes.shutdown()
     if wants("pool") { await checkPool() }
 

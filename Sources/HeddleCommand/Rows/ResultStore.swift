@@ -1,0 +1,34 @@
+import HeddleSystem
+
+/// Where the rows of a run go, and what a later run finds there: one row an input, locked against a second run, right at every moment.
+protocol ResultStore: AnyObject {
+  var path: String { get }
+  /// The rows that were there.
+  var ledger: Ledger { get }
+  /// Rows of failures that are there and that no row replaces.
+  var failuresLeft: Int { get }
+  /// What has made the rows that were there, as far as it is known.
+  var origins: [Origin] { get }
+  /// Notes what makes the rows from here on.
+  func note(_ origin: Origin)
+  /// Takes all rows away.
+  ///
+  /// Not done before everything else was found to be right, so that a mistyped target costs nobody his results.
+  func clear() throws(SystemError)
+  /// Takes itself away again where this run has made it and has written nothing.
+  func removeIfNew()
+  /// Adds a row, whole or not at all.
+  func append(_ row: Row) throws(SystemError)
+  /// Sees to it that all that was added is there, leaves one row an input, and in the order of the inputs where that is wished.
+  func tidy(inOrder: Bool) throws(SystemError)
+}
+
+/// What to do with results that are there.
+enum ResultMode {
+  /// Refuse them.
+  case create
+  /// Take them away.
+  case overwrite
+  /// Keep them and add to them.
+  case goOn
+}

@@ -1,0 +1,91 @@
+import Glibc
+import Heddle
+
+/// The ways in which Swift code traps, each on a line of its own that the error has to name.
+enum Trap: String, Codable, CaseIterable {
+  case index, overflow, missing, division, range, conversion, precondition, shift, forcedTry, cast, fatal, pointer, recursion, abort
+  /// What the error must say in debug and in release.
+  var words: [String] {
+    switch self {
+    case .index: ["Index out of range"]
+    case .overflow: ["overflow"]
+    case .missing: ["nil"]
+    case .division: ["Division by zero", "division by zero"]
+    case .range: ["Range requires lowerBound <= upperBound"]
+    case .conversion: ["Not enough bits", "Negative value is not representable", "not representable"]
+    case .precondition: ["precondition failure", "Precondition failed"]
+    case .shift: ["nil"]
+    case .forcedTry: ["'try!' expression unexpectedly raised an error"]
+    case .cast: ["Could not cast value"]
+    case .fatal: ["the sky is falling"]
+    case .pointer: ["null pointer"]
+    case .recursion: ["stack overflow"]
+    case .abort: [""]
+    }
+  }
+}
+/// The line of the first trap below.
+private let firstLine = #line + 6
+struct Trapping: Job {
+  var trap: Trap
+  var number: Int
+  func run() async throws -> Int {
+    switch trap {
+    case .index: return [1, 2, 3][number]
+    case .overflow: return Int.max - 5 + number
+    case .missing: return (number > 5 ? nil : number)!
+    case .division: return 7 / (number - 9)
+    case .range: return (number..<3).count
+    case .conversion: return Int(UInt8(number * 100))
+    case .precondition: precondition(number < 5)
+    case .shift: return optional(number)!
+    case .forcedTry: return try! fails(number)
+    case .cast: return (anything(number) as! [Int]).count
+    case .fatal: fatalError("the sky is falling")
+    case .pointer: return UnsafePointer<Int>(bitPattern: number - 1)!.pointee
+    case .recursion: return deep(number)
+    case .abort: Glibc.abort()
+    }
+    return number
+  }
+}
+@inline(never) private func optional(_ number: Int) -> Int? { number == 9 ? nil : number }
+@inline(never) private func fails(_ number: Int) throws -> Int { throw Refusal(reason: "no", code: number) }
+@inline(never) private func anything(_ number: Int) -> Any { number }
+@inline(never) private func deep(_ number: Int) -> Int {
+  // Nothing that an optimizer turns into a loop.
+  let below = deep(number &+ 1)
+  return below == Int(getpid()) ? number : below &* 3 ^ number
+}
+
+/// A crash says what it was and where, in every way of building.
+func checkCrashes(_ pool: ProcessPoolExecutor) async {
+  for trap in Trap.allCases {
+    await check("crashes: \(trap) says what it was and where") {
+      do { _ = try await pool.submit(Trapping(trap: trap, number: 9)).value } catch let error as JobError {
+        report("       \(error.message)")
+        try expect(error.code, .workerDied)
+        try expect(trap.words.contains { error.message.contains($0) }, "\(error)")
+        try expect(error.ran ?? .seconds(99) < .seconds(10), "it ran \(String(describing: error.ran))")
+        try expect((error.peakMemory ?? 0) > 1 << 20 && error.workerPID != nil && error.attempt == 1)
+        let site = error.crashSite
+        try expect(site?.module?.hasSuffix("Outside") == true || [.cast, .fatal, .forcedTry, .abort].contains(trap), "\(site as Any)")
+        // A strip takes the source away, but never the address.
+        if getenv("HEDDLE_OUTSIDE_STRIPPED") != nil {
+          try expect(site?.address != nil && site?.file == nil)
+          return
+        }
+        // What libc does without frame pointers is one call further out than it looks, and that is the caller of an inlined function.
+        if trap == .abort || trap == .cast { return }
+        try expect(site?.file?.hasSuffix("Outside/Crashes.swift") == true, "\(site as Any)")
+        if trap == .recursion { return try expect(site?.function?.contains("deep") == true) }
+        try expect(site?.function?.contains("Trapping.run()") == true, "\(site as Any)")
+        try expect(site?.line, line(of: trap))
+      }
+    }
+  }
+}
+private func line(of trap: Trap) -> Int {
+  // They stand one below the other, in the order of the declaration.
+  firstLine + Trap.allCases.firstIndex(of: trap)!
+}
