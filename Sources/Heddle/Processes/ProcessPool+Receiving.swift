@@ -25,7 +25,7 @@ extension ProcessPool {
       var ended = 0
       for index in unsafe batch.results.indices {
         let header = batch.header(index)
-        if let job = unsafe channel.concludeStandard(low: header.position) {
+        if header.flags & ResponseKind.more == 0, let job = unsafe channel.concludeStandard(low: header.position) {
           ended += 1
           unsafe batch.arrivals.append(.init(future: job.future.takeRetainedValue(), type: Int(job.type), result: index, attempt: 1))
         } else if let arrival = land(header, index, from: channel, batch, &core) {
