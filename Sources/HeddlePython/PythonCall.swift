@@ -27,12 +27,14 @@ public struct PythonCall<Output: Decodable & Sendable>: Sendable {
 
   /// The arguments as the bridge takes them: a tuple of positional and keyword arguments, in marshal's bytes.
   ///
+  /// - Parameter ticket: Comes before the arguments, for a verb that takes one.
   /// - Throws: `EncodingError` for an argument that cannot be written.
-  package func encodedArguments() throws -> [UInt8] {
+  package func encodedArguments(ticket: [UInt64]? = nil) throws -> [UInt8] {
     var writer = MarshalWriter()
     let encoder = MarshalEncoder()
     writer.beginTuple(count: 2)
-    writer.beginTuple(count: arguments.count)
+    writer.beginTuple(count: arguments.count + (ticket == nil ? 0 : 1))
+    if let ticket { try encoder.encode(ticket, into: &writer) }
     for argument in arguments { try encoder.encode(argument, into: &writer) }
     writer.beginDictionary()
     for keyword in keywords {

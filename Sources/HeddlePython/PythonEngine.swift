@@ -15,6 +15,7 @@ final class PythonEngine: Sendable {
   }
   private let state = Locked(State())
   private let ready = ThreadGate()
+  let streams = StreamTable()
   private let maxWorkers: Int
   private let mode: PythonMode
   private let settings: PythonSettings
@@ -26,7 +27,8 @@ final class PythonEngine: Sendable {
   }
 
   func submit<Receiver: PythonResultReceiver>(
-    target: String, options: JobOptions, receiver: Receiver.Type, arguments: () throws -> [UInt8]
+    target: String, options: JobOptions, receiver: @autoclosure () -> Receiver,
+    arguments: (Future<Receiver.Output>, ProcessPool) throws -> [UInt8]
   ) -> Future<Receiver.Output> {
     let function: PythonFunction
     let pool: ProcessPool
@@ -37,10 +39,10 @@ final class PythonEngine: Sendable {
     }
     let future = Future<Receiver.Output>(in: pool)
     do {
-      let bytes = try arguments()
+      let bytes = try arguments(future, pool)
       let type = function.key(Receiver.self)
       unsafe bytes.withUnsafeBytes { bytes in
-        unsafe pool.submit(future, bytes: bytes, segments: [], type: ObjectIdentifier(type), options: options) { Receiver(target: target) }
+        unsafe pool.submit(future, bytes: bytes, segments: [], type: ObjectIdentifier(type), options: options) { receiver() }
       }
     } catch let error as JobError {
       future.fail(with: error)
@@ -97,13 +99,15 @@ final class PythonEngine: Sendable {
     do {
       let interpreter = try settings.interpreter ?? PythonInterpreter.find(explicit: settings.python, scriptFolder: target.scriptFolder)
       try mode.demand(of: interpreter)
-      let initializer = try settings.initializer.map {
-        (target: try PythonTarget($0.target).description, arguments: try $0.encodedArguments())
+      if mode == .interpreters && settings.concurrency > 1 {
+        throw PythonInterpreterError(
+          "a sub-interpreter runs one call at a time; use concurrency with .processes or .threads, or more interpreters")
       }
+      let initializer = try encodedInitializer()
       var recipe = WorkerRecipe(
         path: interpreter.executable,
         arguments: [interpreter.executable]
-          + Bridge.workerArguments(way: settings.concurrency > 1 ? "loop" : mode.way, threads: width, memoryLimit: settings.memoryLimit),
+          + Bridge.workerArguments(way: mode.way(concurrency: settings.concurrency), threads: width, memoryLimit: settings.memoryLimit),
         environment: ChildProcess.environment)
       // A free-threaded build takes 1 GiB at its start otherwise, all of which counts. Unit: KiB.
       if settings.memoryLimit != nil { recipe.environment.append("MIMALLOC_ARENA_RESERVE=65536") }
@@ -113,16 +117,46 @@ final class PythonEngine: Sendable {
       recipe.hasLifelinePipe = true
       recipe.standardOutput = settings.printsToStandardError ? .standardError : .inherited
       recipe.printed = settings.printed
+      begin.withLock { $0 = .now }
       return .success(try ProcessPool(recipe: recipe, maxWorkers: mode == .processes ? maxWorkers : 1))
-    } catch let error as EncodingError {
-      return .failure(JobError(code: .notEncodable, message: "The initializer's arguments cannot be sent to Python: \(error)."))
+    } catch let error as JobError {
+      return .failure(error)
     } catch {
       return .failure(JobError(code: .workerNotStarted, message: "No Python worker can be started: \(error)"))
+    }
+  }
+  private func encodedInitializer() throws(JobError) -> (target: String, arguments: [UInt8])? {
+    guard let call = settings.initializer else { return nil }
+    do { _ = try PythonTarget(call.target) } catch {
+      throw JobError(code: .workerNotStarted, message: "The executor's initializer cannot be called: \(error)")
+    }
+    do { return (call.target, try call.encodedArguments()) } catch {
+      throw JobError(code: .notEncodable, message: "The arguments of the initializer \(call.target) cannot be sent to Python: \(error).")
     }
   }
   /// How many calls one worker runs at once.
   private var width: Int { (mode == .processes ? 1 : maxWorkers) * settings.concurrency }
 
+  /// When the first call came; nil: none has.
+  private let begin = Locked<MonotonicTime?>(nil)
+  /// Of measured calls: worker by worker the kernel's own mark was reset.
+  private let measuredPeak = Locked(0)
+
+  func noteMeasured(peak: Int) { measuredPeak.withLock { $0 = max($0, peak) } }
+  func usage() -> PythonUsage {
+    guard let pool, let begin = begin.withLock({ $0 }) else { return PythonUsage() }
+    let (live, time, peak) = pool.usage()
+    let workers = live.map { PythonUsage.Worker(pid: $0.pid, processorTime: $0.usage.processorTime, peakMemory: $0.usage.peakMemory) }
+    return PythonUsage(
+      processorTime: workers.reduce(time) { $0 + $1.processorTime }, wallTime: MonotonicTime.now - begin,
+      peakMemory: max(peak, measuredPeak.withLock { $0 }, workers.map(\.peakMemory).max() ?? 0), workers: workers)
+  }
+
+  /// nil: there is none, or not yet.
+  var pool: ProcessPool? {
+    guard case .success(let pool)? = state.withLock({ $0.pool }) else { return nil }
+    return pool
+  }
   var processorTime: Duration {
     guard case .success(let pool)? = state.withLock({ $0.pool }) else { return .zero }
     return pool.processorTime

@@ -17,10 +17,12 @@ import HeddleSystem
 /// but the thread is free only when the function returns. When all threads are lost like that the interpreter is replaced, and what the
 /// module held in its globals is gone. (With `maxWorkers: 1` there are no others: the interpreter is stopped, as with `.processes`.)
 public final class PythonExecutor: Sendable {
-  /// How many calls run at once, at most.
+  /// How many workers there are, at most: processes, threads or interpreters.
   public let maxWorkers: Int
-  /// How they run at once.
+  /// How calls run at once.
   public let mode: PythonMode
+  /// How many calls each worker runs at once.
+  public let concurrency: Int
   private let engine: PythonEngine
 
   /// An executor without workers yet.
@@ -31,12 +33,28 @@ public final class PythonExecutor: Sendable {
   ///     can.
   ///   - python: path of the interpreter; nil: that of `VIRTUAL_ENV`, of a `.venv` beside the script, or `python3` on the path, looked
   ///     for at the first call. Where there is none, calls fail with code `workerNotStarted` and a message that says what was tried.
-  public convenience init(maxWorkers: Int? = nil, mode: PythonMode = .processes, python: String? = nil) {
-    self.init(maxWorkers: maxWorkers, mode: mode, settings: PythonSettings(python: python))
+  ///   - concurrency: how many calls each worker runs at once; at least 1. With more than 1, `async def` functions run on one event loop of
+  ///     the process, and other functions on threads of it, so that what is said of `.threads` holds: a running call cannot be killed. (With
+  ///     1, a coroutine is run to its end before the next call, on an event loop that the worker keeps.) Not with `.interpreters`.
+  ///   - initializer: a call that is run in each worker before its first call: once a process, or once in each interpreter of
+  ///     `.interpreters`. What it returns is dropped. Where it raises it is tried 3 times, and then the calls of that worker fail with
+  ///     `PythonTargetError`, reason `initializerFailed` and what it raised. Where it ends the process, workers are started 3 times, and
+  ///     then the calls that wait fail with code `workerNotStarted`.
+  public convenience init(
+    maxWorkers: Int? = nil, mode: PythonMode = .processes, python: String? = nil, concurrency: Int = 1,
+    initializer: PythonCall<PythonValue>? = nil
+  ) {
+    var settings = PythonSettings(python: python)
+    settings.concurrency = concurrency
+    settings.initializer = initializer
+    self.init(maxWorkers: maxWorkers, mode: mode, settings: settings)
   }
   package init(maxWorkers: Int?, mode: PythonMode, settings: PythonSettings) {
     self.maxWorkers = max(1, maxWorkers ?? Parallelism.available)
     self.mode = mode
+    concurrency = max(1, settings.concurrency)
+    var settings = settings
+    settings.concurrency = concurrency
     engine = PythonEngine(maxWorkers: self.maxWorkers, mode: mode, settings: settings)
   }
   deinit { engine.abandon() }
@@ -47,22 +65,64 @@ public final class PythonExecutor: Sendable {
   /// `notEncodable` where an argument cannot be written, `notDecodable` where the result is no `Output`, and with
   /// ``PythonFailure`` where the function raised.
   public func submit<Output>(_ call: PythonCall<Output>, options: JobOptions = .standard) -> Future<Output> {
-    engine.submit(target: call.target, options: options, receiver: PythonReceiver<Output>.self) { try call.encodedArguments() }
+    engine.submit(target: call.target, options: options, receiver: PythonReceiver<Output>(target: call.target)) { _, _ in
+      try call.encodedArguments()
+    }
   }
   /// Runs many calls and yields their results, lazily and bounded; see `JobExecutor.map`, whose words apply.
   public func map<S: Sequence, Output>(
     _ calls: S, order: MapOrder = .input, inFlight: Int? = nil, options: JobOptions = .standard
   ) -> JobMap<S, Output> where S.Element == PythonCall<Output> {
-    JobMap(source: calls, order: order, inFlight: inFlight ?? maxWorkers * 16, workers: maxWorkers) { self.submit($0, options: options) }
+    let width = maxWorkers * concurrency
+    return JobMap(source: calls, order: order, inFlight: inFlight ?? width * 16, workers: width) { self.submit($0, options: options) }
+  }
+  /// Calls a generator, and yields what it yields while it runs.
+  ///
+  /// ```swift
+  /// for try await line in python.stream(PythonCall<String>("logs.py:follow", "app.log")) { … }
+  /// ```
+  ///
+  /// The target is a generator, an asynchronous generator, or a function that returns anything that can be iterated but `str`, `bytes` and
+  /// `dict`. It is called anew with each iteration of the sequence, and occupies a worker until it ends. It computes `buffer` values ahead and
+  /// then waits until they are taken. Where the iteration ends early, or its task is cancelled, the generator is closed as Python closes one: at
+  /// its next `yield`.
+  ///
+  /// The iteration throws what `submit` fails with, after the values that came before. A time limit in `options` counts from start to end, the
+  /// waiting included; nothing is tried again.
+  ///
+  /// - Parameter buffer: how many values may be there that nobody has taken yet; at least 1.
+  public func stream<Element>(
+    _ call: PythonCall<Element>, buffer: Int = 16, options: JobOptions = .standard
+  ) -> PythonStream<Element> {
+    var options = options
+    options.retry = .none
+    return PythonStream { [engine, options] in
+      let run = StreamBuffer<Element>(target: call.target, window: UInt64(max(1, buffer)))
+      engine.start(run, call, options)
+      return run
+    }
   }
   /// Ends the executor: no more calls are accepted, and those it holds end as `mode` says.
   ///
   /// Returns when nothing of it is left.
   public func shutdown(_ mode: ShutdownMode = .finishAll) async { await engine.shutdown(mode) }
 
+  /// Takes a call as `submit` does, and measures it.
+  ///
+  /// A call that raises is measured too: its future succeeds, and the measurement says what it raised. The future fails where the call had no
+  /// end of its own: its interpreter died, it ran out of time, it was cancelled. Measuring costs some 50 µs a call.
+  public func measure<Output>(_ call: PythonCall<Output>, options: JobOptions = .standard) -> Future<PythonMeasurement<Output>> {
+    let receiver = MeasuringReceiver<Output>(target: call.target) { [weak engine] peak in engine?.noteMeasured(peak: peak) }
+    return engine.submit(target: call.target, options: options, receiver: receiver) { _, _ in try call.encodedArguments() }
+  }
+  /// What the workers have used since the first call.
+  ///
+  /// Asks the kernel about each worker that lives: some 50 µs for each.
+  public func usage() -> PythonUsage { engine.usage() }
+
   /// Takes a call whose arguments are encoded, and gives the result as it came, with what was measured.
   package func submitEncoded(target: String, arguments: [UInt8], options: JobOptions) -> Future<MeasuredCall> {
-    engine.submit(target: target, options: options, receiver: MeasuredReceiver.self) { arguments }
+    engine.submit(target: target, options: options, receiver: MeasuredReceiver(target: target)) { _, _ in arguments }
   }
   /// Processor time of the workers that have gone.
   package var processorTime: Duration { engine.processorTime }

@@ -10,6 +10,12 @@ public struct PythonInterpreter: Sendable, Hashable {
   /// Whether its threads take turns: always, but for a free-threaded build (3.13 and later, `python3.13t`).
   public let hasGIL: Bool
 
+  init(executable: String, version: [Int], hasGIL: Bool = true) {
+    self.executable = executable
+    self.version = version
+    self.hasGIL = hasGIL
+  }
+
   /// The oldest version that the bridge runs on.
   public static let oldestVersion = [3, 8]
 

@@ -23,11 +23,11 @@ public enum PythonMode: String, Sendable, Hashable, CaseIterable {
   case freeThreaded
 
   /// The bridge's word for it.
-  var way: String {
+  func way(concurrency: Int) -> String {
     switch self {
-    case .processes, .threads: "calls"
+    case .processes, .threads: concurrency > 1 ? "loop" : "calls"
     case .interpreters: "interpreters"
-    case .freeThreaded: "free"
+    case .freeThreaded: concurrency > 1 ? "free-loop" : "free"
     }
   }
 

@@ -4,7 +4,6 @@ import HeddleWire
 /// Reads the results of one function.
 protocol PythonResultReceiver: ResultReceiver {
   associatedtype Output: Sendable
-  init(target: String)
 }
 
 /// A worker's answer, taken apart: three numbers stand before the payload, in 24 bytes.
@@ -17,6 +16,8 @@ struct PythonAnswer {
   /// Of a stream's piece: which it is, from 0; of its end: how many there were.
   var extra: UInt64
   var attempt: Int
+  /// Whether the call has ended.
+  var isLast: Bool
   var kind: UInt32
   var payload: [UInt8]
 
@@ -27,10 +28,23 @@ struct PythonAnswer {
     wallTime = unsafe .nanoseconds(Int64(clamping: answer.bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
     extra = unsafe answer.bytes.loadUnaligned(fromByteOffset: 16, as: UInt64.self)
     attempt = answer.attempt
+    isLast = answer.isLast
     kind = answer.kind
     payload = unsafe Array(answer.bytes.dropFirst(24))
   }
 
+  /// The value.
+  ///
+  /// - Throws: the error that stands in its place, or that it is none of this type.
+  func decode<Value: Decodable>(_ type: Value.Type, of target: String) throws -> Value {
+    let bytes = try value(of: target)
+    do { return try MarshalDecoder().decode(type, from: bytes) } catch {
+      throw JobError(
+        code: .notDecodable,
+        message: "\(target) has run, but what it returned is no \(type): \(error). Use PythonValue to take whatever comes.",
+        attempt: attempt)
+    }
+  }
   /// The bytes of the value, or the error that stands in its place.
   func value(of target: String) throws -> [UInt8] {
     switch kind {
@@ -92,18 +106,37 @@ final class PythonReceiver<Value: Decodable & Sendable>: PythonResultReceiver {
     let future = unsafe unsafeDowncast(future, to: Future<Value>.self)
     do {
       guard let answer = PythonAnswer(answer) else { throw JobError.garbled(target) }
-      let bytes = try answer.value(of: target)
-      do { future.succeed(try MarshalDecoder().decode(Value.self, from: bytes)) } catch {
-        throw JobError(
-          code: .notDecodable,
-          message: "\(target) has run, but what it returned is no \(Value.self): \(error). Use PythonValue to take whatever comes.",
-          attempt: answer.attempt)
-      }
+      future.succeed(try answer.decode(Value.self, of: target))
     } catch is DecodingError {
       future.fail(with: JobError.garbled(target))
     } catch {
       future.fail(with: error)
     }
+  }
+}
+
+/// Ends a future with a measurement.
+final class MeasuringReceiver<Value: Decodable & Sendable>: PythonResultReceiver {
+  typealias Output = PythonMeasurement<Value>
+  private let target: String
+  private let note: @Sendable (Int) -> Void
+  let definition: [UInt8]
+
+  init(target: String, note: @escaping @Sendable (_ peak: Int) -> Void) {
+    self.target = target
+    self.note = note
+    definition = Array("measure\0\(target)".utf8)
+  }
+  func receive(_ future: AnyFuture, _ answer: WorkerAnswer, decoder: MessageDecoder) {
+    // SAFETY: the pool hands back the future that was submitted with this receiver's type.
+    let future = unsafe unsafeDowncast(future, to: Future<PythonMeasurement<Value>>.self)
+    guard let answer = PythonAnswer(answer) else { return future.fail(with: JobError.garbled(target)) }
+    let peak = Int(clamping: answer.extra)
+    note(peak)
+    let result = Result { try answer.decode(Value.self, of: target) }.mapError { $0 is DecodingError ? JobError.garbled(target) : $0 }
+    future.succeed(
+      PythonMeasurement(
+        result: result, processorTime: answer.processorTime, wallTime: answer.wallTime, peakMemory: peak, attempt: answer.attempt))
   }
 }
 

@@ -85,6 +85,8 @@ extension ProcessPool {
         core.startFailure = initializerDeath.map { "\(initializer!.options.label!) ended its worker: \($0)" } ?? certificate.startFailure
       }
       core.processorTime += end.processorTime
+      core.peakMemory = max(core.peakMemory, end.peakMemory ?? 0)
+      core.goneCount += 1
       let wasKilled = unsafe end.exit == .signal(9) && channel.doom == nil && !isOutOfMemory
       core.state.workerExited(at: channel.place, failed: started, back: back.count, wasKilled: wasKilled)
       core.channels[channel.place] = nil

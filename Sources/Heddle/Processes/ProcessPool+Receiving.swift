@@ -29,7 +29,7 @@ extension ProcessPool {
       var ended = 0
       for index in unsafe batch.results.indices {
         let header = batch.header(index)
-        if let job = unsafe channel.concludeStandard(low: header.position) {
+        if header.flags & ResponseKind.more == 0, let job = unsafe channel.concludeStandard(low: header.position) {
           ended += 1
           unsafe batch.arrivals.append(.init(future: job.future.takeRetainedValue(), type: Int(job.type), result: index, attempt: 1))
         } else if let arrival = land(header, index, from: channel, batch, &core) {
@@ -78,6 +78,15 @@ extension ProcessPool {
     }
     let flight = channel.flight(position)
     let job = flight.job
+    if header.flags & ResponseKind.more != 0 {
+      guard core.receivers[Int(job.type)].takesSeveral else {
+        unsafe batch.violation = unsafe batch.violation ?? "it sent one of several results of a job that has one"
+        return nil
+      }
+      if flight.isAbandoned { return nil }
+      let future = unsafe job.future._withUnsafeGuaranteedRef { $0 }
+      return ResultBatch.Arrival(future: future, type: Int(job.type), result: result, attempt: job.extras?.attempt ?? 1)
+    }
     if flight.isAbandoned {
       // It had its outcome when its time was over; now its thread is free.
       unsafe end(position, of: channel, .ended, &core).release()

@@ -1,5 +1,5 @@
 import CHeddle
-import HeddleSystem
+package import HeddleSystem
 package import HeddleWire
 import Synchronization
 
@@ -7,6 +7,8 @@ import Synchronization
 package protocol ResultReceiver: AnyObject, Sendable {
   /// What a worker is told once, before the first job of this type.
   var definition: [UInt8] { get }
+  /// Whether a job of this type may have several results.
+  var takesSeveral: Bool { get }
   /// Ends `future` with what a worker sent. Called outside all locks; the answer's bytes are private memory and untrusted.
   func receive(_ future: AnyFuture, _ answer: WorkerAnswer, decoder: MessageDecoder)
   /// What a job without a label is called.
@@ -15,6 +17,11 @@ package protocol ResultReceiver: AnyObject, Sendable {
 
 extension ResultReceiver {
   package var jobName: String { String(decoding: definition, as: UTF8.self) }
+}
+
+extension ResultReceiver {
+  /// One result a job.
+  package var takesSeveral: Bool { false }
 }
 
 /// What a worker sent as the end of a job.
@@ -26,6 +33,8 @@ extension ResultReceiver {
   package var segments: (any SegmentSource)?
   /// Which run of the job it was, from 1.
   package var attempt: Int
+  /// The job goes on; only where the receiver takes several.
+  package var isLast = true
 }
 
 /// A pool of worker processes: it takes encoded jobs and gives back encoded results.
@@ -63,8 +72,10 @@ package final class ProcessPool: FutureSource {
     var killTime: MonotonicTime?
     /// Shut down so that what waits does not run any more.
     var dropsWaiting = false
-    /// Of the workers that have gone.
+    /// Of the workers that have gone: what they used in sum, the most memory that one had, and how many there were.
     var processorTime = Duration.zero
+    var peakMemory = 0
+    var goneCount = 0
     /// Why the last worker did not start.
     var startFailure = ""
     /// Workers without a job that are to be told to go.
@@ -189,6 +200,20 @@ package final class ProcessPool: FutureSource {
   /// Processor time of the workers that have gone, with what they started and waited for: after shutdown, of all.
   package var processorTime: Duration { core.withLock { $0.processorTime } }
 
+  /// What the workers have used so far: those that live one by one, of those that have gone the sum of time and the most memory.
+  ///
+  /// Asks the kernel about each.
+  package func usage() -> (live: [(pid: Int32, usage: ProcessUsage)], processorTime: Duration, peakMemory: Int) {
+    while true {
+      let (channels, time, peak, count) = core.withLock { ($0.live, $0.processorTime, $0.peakMemory, $0.goneCount) }
+      let live = channels.compactMap { channel in ProcessUsage.of(channel.process.pid).map { (channel.process.pid, $0) } }
+      // A worker that has ended but is not buried yet is in neither; it is in a moment.
+      if live.count == channels.count && core.withLock({ $0.goneCount == count }) { return (live, time, peak) }
+      if live.count == channels.count { continue }
+      heddle_yield()
+    }
+  }
+
   // MARK: FutureSource
 
   package func beginWait(for future: AnyFuture) -> WaitPermit { forks.hasForked ? .refused(JobError.forked) : .granted }
@@ -243,6 +268,20 @@ package final class ProcessPool: FutureSource {
     case .cannotStop: return false
     case .tooLate: return false
     }
+    return true
+  }
+  /// Lets the worker of a job that has several results send more of them, or no more.
+  ///
+  /// false: no worker has the job.
+  package func grant(_ credit: StreamCredit, at slot: Int, to future: AnyFuture) -> Bool {
+    let channel = core.withLock { core -> WorkerChannel? in
+      guard let (channel, _) = flight(of: future, in: core) else { return nil }
+      unsafe channel.memory.ownWord(RegionLayout.credits + 8 * slot).pointee.store(credit.word, ordering: .sequentiallyConsistent)
+      return channel
+    }
+    guard let channel else { return false }
+    // Always: it may sleep for this and for nothing else, which it does not say.
+    heddle_ring_bell(channel.socket.number)
     return true
   }
   private enum Cancellation {

@@ -55,7 +55,9 @@ struct RawResult {
   /// What a result says, for as long as the batch is not cleared.
   func answer(_ arrival: Arrival) -> WorkerAnswer {
     let result = unsafe results[arrival.result]
-    return unsafe WorkerAnswer(kind: result.header.type, bytes: bytes(of: result), segments: result.large, attempt: arrival.attempt)
+    return unsafe WorkerAnswer(
+      kind: result.header.type, bytes: bytes(of: result), segments: result.large, attempt: arrival.attempt,
+      isLast: result.header.flags & ResponseKind.more == 0)
   }
   /// Room for a payload; nil: it does not fit this batch any more.
   func claim(_ byteCount: Int) -> UnsafeMutableRawBufferPointer? {

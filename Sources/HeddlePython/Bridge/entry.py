@@ -59,7 +59,8 @@ def demand_no_gil(worker):
 def serve(channel, memory, lifeline, way, threads, limit=0, code=None, initializer=None):
     """Takes calls from the shared memory, with bells on the descriptor `channel`, until it is told to stop.
 
-    `way` is how: "calls" (one thread or several), "free" (the same, without a GIL), "loop", "interpreters".
+    `way` is how: "calls" (one thread or several), "loop" (coroutines on a loop, others on threads), "free" and "free-loop" (the same two,
+    without a GIL), "interpreters".
     """
     import faulthandler
 
@@ -78,8 +79,8 @@ def serve(channel, memory, lifeline, way, threads, limit=0, code=None, initializ
     os.close(memory)
     # A child that the function forks must not answer in our place, nor keep the channel open.
     os.register_at_fork(after_in_child=lambda: end_fork(transport))
-    worker = (LoopWorker if way == "loop" else Worker)(transport, threads, limit)
-    if way == "free":
+    worker = (LoopWorker if way.endswith("loop") else Worker)(transport, threads, limit)
+    if way.startswith("free"):
         demand_no_gil(worker)
     if initializer:
         worker.initialize(*initializer)
@@ -120,12 +121,16 @@ def write_all(descriptor, data):
         data = data[os.write(descriptor, data) :]
 
 
-def main(arguments, code):
-    """Runs the program. `arguments` are those of the process, `code` is its own, compiled."""
+def clear_main():
+    """Leaves `__main__` to the user."""
     scope = sys.modules["__main__"].__dict__
     for name in [name for name in scope if not name.startswith("__")]:
-        # `__main__` is the user's, and holds nothing of ours.
         del scope[name]
+
+
+def main(arguments, code):
+    """Runs the program. `arguments` are those of the process, `code` is its own, compiled."""
+    clear_main()
     # `-c` put the working directory first; which folder comes first is the target's to say.
     if sys.path[:1] == [""]:
         del sys.path[0]

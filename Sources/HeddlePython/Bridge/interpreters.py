@@ -115,12 +115,17 @@ class SharedTransport(RingTransport):
             self._ours[self.WAITING + self._place] = 0
 
 
+#: The sub-interpreters of this process. One that nobody holds is taken down; see `leave`.
+INTERPRETERS = []
+
+
 def new_interpreter():
     """A function that runs a text in a new sub-interpreter with a GIL of its own, through whichever module this Python has."""
     try:
         from concurrent import interpreters
 
-        return interpreters.create().exec
+        INTERPRETERS.append(interpreters.create())
+        return INTERPRETERS[-1].exec
     except ImportError:
         pass
     try:
@@ -129,8 +134,10 @@ def new_interpreter():
         import _xxsubinterpreters
 
         number = _xxsubinterpreters.create(isolated=True)
+        INTERPRETERS.append(number)
         return lambda text: _xxsubinterpreters.run_string(number, text)
     number = _interpreters.create()
+    INTERPRETERS.append(number)
 
     def run(text):
         failure = _interpreters.exec(number, text)
@@ -184,6 +191,7 @@ def serve_interpreters(channel, memory, count, limit, code, initializer):
 def serve_part(settings):
     """The whole life of one sub-interpreter."""
     SUBINTERPRETER.append(settings["place"])
+    clear_main()
     if sys.path[:1] == [""]:
         del sys.path[0]
     for stream in (sys.stdout, sys.stderr):

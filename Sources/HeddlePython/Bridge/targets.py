@@ -181,7 +181,7 @@ def type_name(kind):
     """What a traceback prints for the type."""
     module = getattr(kind, "__module__", None)
     name = getattr(kind, "__qualname__", kind.__name__)
-    return name if module in (None, "builtins", "__main__") else "%s.%s" % (module, name)
+    return sound(name if module in (None, "builtins", "__main__") else "%s.%s" % (module, name))
 
 
 def text_of(value):

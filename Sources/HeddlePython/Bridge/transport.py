@@ -19,8 +19,9 @@ class RingTransport(object):
     HELLO, RESULT, BEGIN_RESULT, RESULT_PART = 1, 2, 3, 4
     #: Flag of a result: more of the same call follow.
     MORE = 1
-    #: A credit that says that nobody wants more.
-    CLOSED = 0xFFFFFFFF
+    #: A credit names a stream, and how many results are wanted in its low bits; all of them set: no more.
+    CREDIT_BITS = 44
+    CLOSED = (1 << 44) - 1
 
     #: How often it looks for the next call before it sleeps: some 30 us, what a wake-up costs. After a burst, whose end it most
     #: likely is, a spin would only take the processor from the parent.
@@ -207,7 +208,7 @@ class RingTransport(object):
 
         def is_due():
             word = self._theirs[place]
-            return word >> 32 == stream and word & self.CLOSED > sent
+            return word >> self.CREDIT_BITS == stream and word & self.CLOSED > sent
 
         while not is_due():
             if not self._await_bell(is_due):
@@ -217,7 +218,7 @@ class RingTransport(object):
     def is_closed(self, slot, stream):
         """Whether nobody wants more results of that stream."""
         word = self._theirs[self.CREDITS + slot]
-        return word >> 32 == stream and word & self.CLOSED == self.CLOSED
+        return word >> self.CREDIT_BITS == stream and word & self.CLOSED == self.CLOSED
 
     # Writing
 
@@ -240,8 +241,8 @@ class RingTransport(object):
                 self._frame(self.RESULT_PART, 0, 0, view[start : start + self.PAYLOAD])
         self._jobs += 1 - more
         self._burst += 1
-        if not self._spins:
-            # Another thread may sleep in `receive`, so nobody comes by there to ring.
+        if not self._spins or more:
+            # Another thread may sleep in `receive`, or this one in the function, so nobody comes by there to ring.
             self._ring_if_parked()
         now = time.monotonic_ns()
         if now - self._since > 50000:

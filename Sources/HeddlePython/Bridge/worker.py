@@ -175,7 +175,7 @@ class Worker(object):
         transport, receiving, sending, functions = self.transport, self.receiving, self.sending, self.functions
         loads, dumps, wall_clock, thread_clock = marshal.loads, marshal.dumps, time.perf_counter_ns, time.thread_time_ns
         several = self.threads > 1
-        mark_wall, mark_cpu = wall_clock(), thread_clock()
+        mark_cpu, mark_wall = thread_clock(), wall_clock()
         while True:
             with receiving:
                 message = transport.receive()
@@ -184,13 +184,15 @@ class Worker(object):
                 parked = transport.parked
             position, target, payload = message
             if parked or several:
-                mark_wall, mark_cpu = wall_clock(), thread_clock()
+                mark_cpu, mark_wall = thread_clock(), wall_clock()
             start = wall = extra = 0
             try:
                 arguments, keywords = loads(payload)
                 function = functions.get(target)
                 if function is None:
                     function = self.function(target)
+                    # Loading may have waited, for the disk or for a processor.
+                    mark_cpu, mark_wall = thread_clock(), wall_clock()
                 start = wall_clock()
                 value = function(*arguments, **keywords)
                 if type(value) in SCALARS:

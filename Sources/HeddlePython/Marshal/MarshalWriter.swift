@@ -141,7 +141,14 @@ package struct MarshalWriter {
   /// A value that is marshal already.
   package mutating func append(marshaled value: some Collection<UInt8>) { bytes.append(contentsOf: value) }
 
-  package mutating func write(_ value: PythonValue) throws {
+  /// - Throws: `EncodingError` for a number that is none, and where it nests deeper than `MarshalLimit.depth`, which neither this stack nor
+  ///   Python's need bear.
+  package mutating func write(_ value: PythonValue, depth: Int = 0) throws {
+    guard depth <= MarshalLimit.depth else {
+      throw EncodingError.invalidValue(
+        PythonValue.none,
+        .init(codingPath: [], debugDescription: "the value nests deeper than \(MarshalLimit.depth); pass something flatter"))
+    }
     switch value {
     case .none: writeNone()
     case .bool(let value): write(value)
@@ -149,19 +156,19 @@ package struct MarshalWriter {
     case .bigInteger(let decimal):
       guard write(decimal: decimal) else {
         throw EncodingError.invalidValue(
-          value, .init(codingPath: [], debugDescription: "\"\(decimal.prefix(40))\" is no decimal integer, or too long"))
+          PythonValue.none, .init(codingPath: [], debugDescription: "\"\(decimal.prefix(40))\" is no decimal integer, or too long"))
       }
     case .double(let value): write(value)
     case .string(let value): write(value)
     case .bytes(let value): write(bytes: value)
     case .list(let values):
       beginList(count: values.count)
-      for value in values { try write(value) }
+      for value in values { try write(value, depth: depth + 1) }
     case .dictionary(let pairs):
       beginDictionary()
       for pair in pairs {
-        try write(pair.key)
-        try write(pair.value)
+        try write(pair.key, depth: depth + 1)
+        try write(pair.value, depth: depth + 1)
       }
       endDictionary()
     }

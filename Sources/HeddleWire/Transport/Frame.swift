@@ -5,6 +5,8 @@
   /// A `RequestKind` or a `ResponseKind`.
   public var kind: UInt8
   /// Of a job: `RequestKind.timed`, or nothing.
+  ///
+  /// Of a result: `ResponseKind.more`, or nothing.
   public var flags: UInt8
   /// 0.
   public var reserved: UInt16
@@ -68,6 +70,31 @@ public enum ResponseKind {
   @inlinable public static var beginResult: UInt8 { 3 }
   /// The next bytes of a large result.
   @inlinable public static var part: UInt8 { 4 }
+  /// Flag of a result: it is one of several, and the job goes on.
+  @inlinable public static var more: UInt8 { 1 }
+}
+
+/// How many results a worker may send of a job that has several: a word in the parent's half, at a place that the job brings along.
+///
+/// It names the stream, so that a worker that still holds the place of an earlier one does not take it for its own.
+public struct StreamCredit: Sendable, Equatable {
+  /// The stream, from 1.
+  public var stream: UInt64
+  /// So many results are wanted, counted from the first; `closed`: none any more.
+  public var limit: UInt64
+
+  /// Nobody wants more results.
+  public static var closed: UInt64 { (1 << 44) - 1 }
+  /// Streams are counted modulo this.
+  public static var streamCount: UInt64 { 1 << 20 }
+
+  /// A credit.
+  public init(stream: UInt64, limit: UInt64) {
+    self.stream = stream
+    self.limit = limit
+  }
+  /// As it stands in memory.
+  public var word: UInt64 { stream << 44 | limit }
 }
 
 /// How a job ended, as its worker tells it.

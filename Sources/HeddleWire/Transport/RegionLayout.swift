@@ -65,7 +65,7 @@ public enum RegionLayout {
   ///
   /// See `DeathNote`.
   public static let deathNote = 32768
-  /// Parent: `creditCapacity` words: how many results of a stream a worker may send, see `Credit`.
+  /// Parent: `creditCapacity` words: how many results a worker may send of a stream, see `StreamCredit`.
   @inlinable public static var credits: Int { 8192 }
   /// How many streams may be open at once in one pool.
   @inlinable public static var creditCapacity: Int { 4096 }

@@ -1,0 +1,76 @@
+import Foundation
+import Heddle
+import HeddleSystem
+import Testing
+
+@testable import HeddlePython
+
+/// What calls and workers have used.
+@Suite(.timeLimit(.minutes(2)), .serialized)
+struct UsageTests: Sendable {
+  let functions: Functions
+  init() throws {
+    functions = try Functions()
+    try functions.folder.write(
+      "use.py",
+      """
+      import os, subprocess, sys, time
+      def burn(seconds):
+          start = time.thread_time()
+          while time.thread_time() - start < seconds: pass
+          return os.getpid()
+      def nap(seconds): time.sleep(seconds); return os.getpid()
+      def take(size): return len(bytearray(size))
+      def fail(size):
+          bytearray(size)
+          raise ValueError("no")
+      def child(seconds): subprocess.check_call([sys.executable, "-c", "import time\\nwhile time.process_time() < %f: pass" % seconds])
+      """)
+  }
+  func target(_ function: String) -> String { "\(functions.folder.path)/use.py:\(function)" }
+
+  @Test(arguments: Setting.modes)
+  func `a call is measured in time and memory`(setting: Setting) async throws {
+    try await withExecutor(setting.executor(maxWorkers: 1)) { (python) async throws in
+      let busy = try await python.measure(PythonCall<Int32>(target("burn"), 0.2)).value
+      #expect(busy.processorTime >= .milliseconds(150) && busy.processorTime <= busy.wallTime && busy.coresUsed <= 1)
+      let idle = try await python.measure(PythonCall<Int32>(target("nap"), 0.2)).value
+      #expect(idle.wallTime >= .milliseconds(200) && idle.processorTime < .milliseconds(150) && idle.coresUsed < 0.75)
+      #expect(try idle.value == busy.value && idle.attempt == 1)
+      // The large one first: a mark that is not reset would stay.
+      let large = try await python.measure(PythonCall<Int>(target("take"), 400 << 20)).value
+      let small = try await python.measure(PythonCall<Int>(target("take"), 1 << 20)).value
+      #expect(large.peakMemory > 400 << 20 && small.peakMemory > 1 << 20)
+      // The allocator of a free-threaded build gives nothing back.
+      if setting.mode != .freeThreaded { #expect(small.peakMemory < 300 << 20) }
+      let failed = try await python.measure(PythonCall<Int>(target("fail"), 200 << 20)).value
+      #expect(failed.peakMemory > 200 << 20)
+      #expect(throws: PythonFailure.self) { try failed.value }
+      let wrong = try await python.measure(PythonCall<String>(target("take"), 1)).value
+      #expect(throws: JobError.self) { try wrong.value }
+      await #expect(throws: JobError.self) { try await python.measure(PythonCall<Int>(functions.target("die"), 3)).value }
+      #expect(python.usage().peakMemory > 400 << 20)
+    }
+  }
+
+  @Test(arguments: Setting.modes)
+  func `an executor tells what its workers have used`(setting: Setting) async throws {
+    let python = try setting.executor(maxWorkers: 2)
+    #expect(python.usage() == PythonUsage())
+    let pid = try await python.submit(PythonCall<Int32>(target("burn"), 0.2)).value
+    let first = python.usage()
+    #expect(first.workers.map(\.pid).contains(pid) && first.processorTime >= .milliseconds(200) && first.wallTime >= .milliseconds(200))
+    #expect(first.workers.allSatisfy { $0.peakMemory > 1 << 20 } && first.peakMemory == first.workers.map(\.peakMemory).max())
+    _ = try await python.submit(PythonCall<Int32>(target("nap"), 0.3)).value
+    let idle = python.usage() - first
+    #expect(idle.wallTime >= .milliseconds(300) && idle.coresUsed < 0.5)
+    _ = try await python.submit(PythonCall<Int?>(target("child"), 0.3)).value
+    #expect((python.usage() - first).processorTime >= .milliseconds(290))
+    // Of workers that have gone nothing is lost.
+    await #expect(throws: JobError.self) { try await python.submit(PythonCall<Int>(functions.target("die"), 3)).value }
+    #expect(python.usage().processorTime >= .milliseconds(490))
+    await python.shutdown()
+    let last = python.usage()
+    #expect(last.workers.isEmpty && last.processorTime >= .milliseconds(490) && last.peakMemory > 1 << 20)
+  }
+}
