@@ -29,7 +29,9 @@ done
 swift build --product heddle > "$snippets/log" 2>&1 || { cat "$snippets/log"; exit 1; }
 PATH=$(swift build --show-bin-path):$PATH
 cd "$snippets/commands"
-rm -f ./*.md ./*.jsonl
+rm -f ./*.md ./*.jsonl ./*.sqlite ./*.log ./*.gz ./.*.heddle
+printf 'a.md\nb.md\n' > list.txt
+echo "a log" > a.log
 cp "$root/README.md" a.md
 cp "$root/Sources/Heddle/Processes/README.md" b.md
 while IFS= read -r command; do

@@ -3,9 +3,7 @@
 # The function computes, so threads share one core (the GIL) and processes use all. Results are compared with a plain loop.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-for tool in swift python3; do
-  command -v $tool > /dev/null || { echo "demo: $tool is needed and not on PATH" >&2; exit 2; }
-done
+. Scripts/prepare.sh
 
 echo "demo: building the tool (swift build -c release --product heddle), which takes some minutes the first time"
 log=$(mktemp)

@@ -3,6 +3,7 @@
 # With --json the last two lines are JSON objects. Run it on a quiet machine.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. Scripts/prepare.sh
 scratch=$PWD/.build/benchmarks
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

@@ -207,7 +207,7 @@ private struct WritesFrames: Job {
       let place = unsafe memory.ring + Int(head & UInt64(RegionLayout.ringByteCount - 1))
       unsafe place.storeBytes(of: frame.header, as: FrameHeader.self)
       unsafe frame.payload.withUnsafeBytes { bytes in
-        if let base = unsafe bytes.baseAddress { unsafe (place + 16).copyMemory(from: base, byteCount: bytes.count) }
+        if let base = bytes.baseAddress { unsafe (place + 16).copyMemory(from: base, byteCount: bytes.count) }
       }
       head &+= size
       atomicMemoryFence()

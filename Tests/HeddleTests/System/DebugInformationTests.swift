@@ -44,11 +44,13 @@ extension Core {
       var random = Seeded(seed)
       // The addresses of functions, from the same table that a linker writes.
       let symbols = try run(try #require(tool("nm") ?? tool("llvm-nm")), ["--defined-only", "--print-size", path])
+      var names: [UInt64: Set<Substring>] = [:]
       let functions = symbols.split(separator: "\n").compactMap { line -> Range<UInt64>? in
         let fields = line.split(separator: " ")
         guard fields.count == 4, fields[2].lowercased() == "t", let start = UInt64(fields[0], radix: 16),
           let size = UInt64(fields[1], radix: 16), size > 0
         else { return nil }
+        names[start, default: []].insert(fields[3])
         return start..<start + size
       }
       let addresses = (0..<count).map { _ in UInt64.random(in: functions.randomElement(using: &random)!, using: &random) }
@@ -74,7 +76,11 @@ extension Core {
           // Where there is no debug information, theirs names the symbol and no file.
           if frames.isEmpty {
             #expect(block.count == 2 && block[1].hasSuffix(":0:0"), "0x\(String(address, radix: 16)): nothing, instead of \(expected)")
-            #expect(information.symbol(at: address).map { block[0] == $0 } ?? true)
+            // A function may have several names; which of them a tool takes is its own affair.
+            if let symbol = information.symbol(at: address), block[0] != symbol {
+              let isAlias = names.values.contains { $0.contains(block[0]) && $0.contains(symbol[...]) }
+              #expect(isAlias, "0x\(String(address, radix: 16)): \(symbol) instead of \(block[0])")
+            }
           } else {
             known += 1
             #expect(found == expected, "at 0x\(String(address, radix: 16))")
