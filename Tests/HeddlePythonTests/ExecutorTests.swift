@@ -132,11 +132,12 @@ struct Gate: Sendable {
       }
     }
   }
-  /// Lets the Python function that waits there go; returns once it has come.
-  func open(_ text: String = "") async {
+  /// Lets the Python function that waits there go, after `whenItIsThere`; returns once it has come.
+  func open(_ text: String = "", whenItIsThere: @escaping @Sendable () -> Void = {}) async {
     await withCheckedContinuation { [path] continuation in
       Thread.detachNewThread {
         let file = FileHandle(forWritingAtPath: path)
+        whenItIsThere()
         file?.write(Data(text.utf8))
         try? file?.close()
         continuation.resume()

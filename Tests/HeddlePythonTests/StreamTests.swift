@@ -190,11 +190,10 @@ struct StreamTests: Sendable {
       }
       await gates[0].open("first")
       try await hasRead.value
-      reader.cancel()
-      await #expect(throws: CancellationError.self) { try await reader.value }
-      // The generator sits at its second gate; at its next yield it is closed.
       let next = python.submit(PythonCall<Int>(functions.target("echo"), 1))
-      await gates[1].open("second")
+      // The generator is at its second gate when it is left; at its next yield it is closed.
+      await gates[1].open("second") { reader.cancel() }
+      await #expect(throws: CancellationError.self) { try await reader.value }
       #expect(try await next.value == 1)
     }
   }
