@@ -39,7 +39,7 @@ struct MapCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Where calls run: processes (every core) or threads (one process; right for waiting).", valueName: "place"))
   var on: Placement = .processes
   @Option(
-    name: [.customLong("workers"), .customShort("j"), .customLong("jobs")], parsing: .unconditional,
+    name: [.customLong("workers"), .customShort("j", allowingJoined: true), .customLong("jobs")], parsing: .unconditional,
     help: ArgumentHelp(
       "How many run at once; +2: two more than cores, 50%: for half of them. (default: the cores that this process may use)",
       valueName: "number"), transform: JobCount.init(option:))
@@ -119,6 +119,9 @@ struct MapCommand: ParsableCommand {
     let target = named.target
     if target == nil && named.template.isEmpty {
       try refuse("a target is missing: file.py:function and its inputs, or -- and a command with ::: and its inputs")
+    }
+    if named.lacksTerminator {
+      try refuse("a command goes after --, and a function is file.py:function: heddle map -- \(target ?? "command") … ::: inputs")
     }
     if named.isTooMany { try refuse("::: or :::: stands there twice; one list of inputs is taken") }
     if named.inputs.isEmpty && named.file == nil && inputFile == nil {

@@ -106,8 +106,11 @@ struct MapRun {
     // A file is put in order at its end, so that there too a row is written as soon as its call ends and survives whatever comes.
     let keepsOrder = options.keepOrder && store == nil
     let batch = Batch(runner: runner, keepsOrder: keepsOrder)
-    interruption?.onFirst {
+    let saysMore = Terminal.isTerminal(console)
+    interruption?.onFirst { [console] in
       batch.stop(.interrupted)
+      let sentence = "\nheddle: nothing more starts, and what runs has 5 seconds; Ctrl-C again ends at once\n"
+      if saysMore { try? Descriptor.writeAll(Array(sentence.utf8), to: console) }
       trial?.decide(.unknown)
     }
     let start = MonotonicTime.now

@@ -7,6 +7,8 @@ struct NamedInputs {
   private(set) var inputs: [String] = []
   /// A file of inputs that `::::` names.
   private(set) var file: String?
+  /// Whether the words look like a command, which has to follow `--`.
+  private(set) var lacksTerminator = false
   /// Whether there is more than one list.
   private(set) var isTooMany = false
 
@@ -31,6 +33,7 @@ struct NamedInputs {
     } else {
       target = rest.popFirst()
       if let place = rest.firstIndex(of: Self.terminator) { rest.remove(at: place) }
+      lacksTerminator = target.map { !$0.contains(":") } == true && rest.first.map { !isMark($0) } == true && rest.contains(where: isMark)
     }
     var mark = ":::"
     if let first = rest.first, isMark(first) {

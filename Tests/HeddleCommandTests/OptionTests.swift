@@ -25,6 +25,7 @@ struct OptionTests {
     (["t.py:f", "a", "--resume"], "needs an --output"), (["t.py:f", "a", "--timeout", "soon"], "soon"),
     (["t.py:f", "a", "--output", "o", "--resume", "--overwrite"], "exclude each other"), ([], "target"),
     (["t.py:f", "a", "--no-such-option"], "no-such-option"),
+    (["gzip", "{}", ":::", "a"], "a command goes after --"),
   ])
   func `a wrong option is one sentence`(arguments: [String], part: String) {
     do {

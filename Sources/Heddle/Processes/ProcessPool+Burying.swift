@@ -36,7 +36,7 @@ extension ProcessPool {
     let isOutOfMemory = end.exit == .signal(9) && core.withLock { _ in unsafe channel.doom == nil } && memoryWatch.hasKilled()
     var certificate = DeathCertificate(
       end: end, pid: channel.process.pid, note: DeathNote(channel.memory), isOutOfMemory: isOutOfMemory,
-      standardErrorTail: channel.standardErrorTail.text)
+      sharesWorker: recipe.width > 1, standardErrorTail: channel.standardErrorTail.text)
     // A thread that streams into the ring leaves it soon; nobody starts anew.
     while !channel.isStreaming.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged {}
     var bells = Bells()

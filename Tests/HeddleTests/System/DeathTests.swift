@@ -27,6 +27,22 @@ import Testing
           reason: "Fatal Python error: Segmentation fault", function: "string_at", file: "/usr/lib/python3.11/ctypes/__init__.py", line: 519
         ))
   }
+  @Test func `of several threads of Python the one that died is named`() {
+    let words = LastWords(
+      """
+      Fatal Python error: Segmentation fault
+
+      Thread 0x00007e (most recent call first):
+        File "<heddle>", line 991 in serve
+
+      Current thread 0x00007f (most recent call first):
+        File "work.py", line 9 in segfault
+
+      Thread 0x00007d (most recent call first):
+        File "<heddle>", line 12 in wait
+      """)
+    #expect(words.site?.function == "segfault" && words.site?.line == 9)
+  }
   @Test func `copies and parts of a function go by its name`() {
     let run = "$s7Outside8TrappingV3runSiyYaKF"
     let plain = CrashLocator.name(run)
@@ -61,13 +77,21 @@ import Testing
   }
   @Test func `a death certificate says who killed and how much memory was held`() {
     let end = ChildProcess.End(exit: .signal(9), peakMemory: 300 << 20, processorTime: .zero)
-    let killed = DeathCertificate(end: end, pid: 7, note: nil, isOutOfMemory: false, standardErrorTail: "x")
+    let killed = DeathCertificate(end: end, pid: 7, note: nil, isOutOfMemory: false, sharesWorker: false, standardErrorTail: "x")
       .error(attempt: 2, ran: .seconds(1))
     #expect(killed.code == .workerDied && killed.exit == .signal(9) && killed.attempt == 2 && killed.workerPID == 7)
     #expect(killed.ran == .seconds(1) && killed.peakMemory == 300 << 20 && killed.standardErrorTail == "x")
     #expect(killed.message.contains("SIGKILL") && killed.message.contains("300 MiB"))
-    let starved = DeathCertificate(end: end, pid: 7, note: nil, isOutOfMemory: true, standardErrorTail: "").error(attempt: 1, ran: nil)
+    let starved = DeathCertificate(end: end, pid: 7, note: nil, isOutOfMemory: true, sharesWorker: false, standardErrorTail: "")
+      .error(attempt: 1, ran: nil)
     #expect(starved.code == .memoryLimitExceeded && starved.message.contains("because memory ran out"))
+    let fault = ChildProcess.End(exit: .signal(11), peakMemory: nil, processorTime: .zero)
+    for sharesWorker in [false, true] {
+      let error = DeathCertificate(end: fault, pid: 7, note: nil, isOutOfMemory: false, sharesWorker: sharesWorker, standardErrorTail: "")
+        .error(attempt: 1, ran: nil)
+      #expect(error.message.contains("any of them may be to blame") == sharesWorker)
+      #expect(error.message.contains("not affected") != sharesWorker)
+    }
   }
   @Test func `a death note of any content names no more than it may`() {
     var random = Seeded(9)

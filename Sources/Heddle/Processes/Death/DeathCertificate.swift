@@ -8,14 +8,17 @@ struct DeathCertificate {
   private let end: ChildProcess.End
   private let pid: Int32
   private let isOutOfMemory: Bool
+  /// Whether the worker ran several jobs at once.
+  private let sharesWorker: Bool
   private let standardErrorTail: String
   private let crashSite: CrashSite?
 
   /// Looks up where it crashed, so not under a lock.
-  init(end: ChildProcess.End, pid: Int32, note: DeathNote?, isOutOfMemory: Bool, standardErrorTail: String) {
+  init(end: ChildProcess.End, pid: Int32, note: DeathNote?, isOutOfMemory: Bool, sharesWorker: Bool, standardErrorTail: String) {
     self.end = end
     self.pid = pid
     self.isOutOfMemory = isOutOfMemory
+    self.sharesWorker = sharesWorker
     self.standardErrorTail = standardErrorTail
     exit =
       switch end.exit {
@@ -54,15 +57,22 @@ struct DeathCertificate {
         + "If that was for want of memory, use fewer workers or smaller jobs."
     case .signal:
       if let crashSite, !crashSite.description.isEmpty {
-        "The worker died of \(exit!) while it ran this job: \(crashSite). The other jobs are not affected."
+        "The worker died of \(exit!) while it ran this job: \(crashSite). \(others)"
       } else {
         "The worker died of \(exit!) while it ran this job: the job trapped, or its code did something that is not allowed. "
-          + "The other jobs are not affected."
+          + others
       }
     case .code(let code):
       "The worker exited with code \(code) while it ran this job: something that the job called ended the process. A job must return or throw."
+        + (sharesWorker ? " \(others)" : "")
     case nil: "The worker ended while it ran this job; how is unknown, because something in this process waited for our child."
     }
+  }
+  private var others: String {
+    sharesWorker
+      ? "Others that ran in the same process at that moment failed with it, and any of them may be to blame: allow retries after crashes, "
+        + "or give each a process of its own."
+      : "The other jobs are not affected."
   }
   private var peak: String {
     guard let bytes = end.peakMemory else { return "" }

@@ -12,6 +12,9 @@ struct LastWords {
       if line.hasPrefix("Fatal Python error: ") {
         reason = String(line)
         (function, file, self.line) = (nil, nil, nil)
+      } else if line.hasPrefix("Current thread "), reason?.hasPrefix("Fatal Python error") == true {
+        // Other threads may be listed before the one that died.
+        (function, file, self.line) = (nil, nil, nil)
       } else if let message = Self.swiftMessage(line) {
         reason = message
       } else if reason?.hasPrefix("Fatal Python error") == true, file == nil {
