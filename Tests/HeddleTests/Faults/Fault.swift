@@ -14,7 +14,7 @@ enum Fault: Codable, Hashable, Sendable, CustomTestStringConvertible {
       .trap, .exit0, .exit3, .killedFromOutside, .suspended, .closedChannel, .corruptedChannel, .garbageFrames, .hang,
     ] + (isSanitized ? [] : [.memory])
   /// A sanitizer (Scripts/sanitize.sh says so) that gets no memory ends the process in its own way, before the program can.
-  private static let isSanitized = unsafe getenv("HEDDLE_TEST_SANITIZED") != nil
+  static let isSanitized = unsafe getenv("HEDDLE_TEST_SANITIZED") != nil
   var testDescription: String {
     if case .signal(let number) = self { return "\(WorkerExit.signal(number))" }
     return "\(self)"
