@@ -24,3 +24,8 @@ let paths = ["a", "b"]
 let jobs = [Thumbnail(path: "a")]
 let pool = ThreadPoolExecutor(maxWorkers: 1)
 let futures: [Future<[UInt8]>] = []
+struct Model: Sendable {
+  init(path: String) throws {}
+  func label(of image: [UInt8]) -> String { "cat" }
+}
+let python = PythonExecutor(maxWorkers: 1)
