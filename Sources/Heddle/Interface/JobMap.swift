@@ -95,8 +95,8 @@ public struct JobMap<Source: Sequence, Output: Sendable>: AsyncSequence {
     public mutating func next() async throws -> Output? { try await next(isolation: nil) }
     /// The next output; nil after the last.
     public mutating func next(isolation actor: isolated (any Actor)?) async throws -> Output? {
-      guard !failed, let future = await flight.next() else { return nil }
-      do { return try future.outcome() } catch {
+      guard !failed, let result = await flight.next() else { return nil }
+      do { return try result.get() } catch {
         failed = true
         flight.cancelAll()
         throw error
@@ -123,8 +123,7 @@ public struct JobMap<Source: Sequence, Output: Sendable>: AsyncSequence {
       public mutating func next() async -> Result<Output, any Error>? { await next(isolation: nil) }
       /// The next outcome; nil after the last.
       public mutating func next(isolation actor: isolated (any Actor)?) async -> Result<Output, any Error>? {
-        guard let future = await flight.next() else { return nil }
-        return Result { try future.outcome() }
+        await flight.next()
       }
     }
   }

@@ -34,8 +34,8 @@ final class MapFlight<Source: Sequence, Output: Sendable> {
     cancelAll()
   }
 
-  /// The next future that has ended; nil: all have.
-  nonisolated(nonsending) func next() async -> Future<Output>? {
+  /// What the next item gave; nil: all have been yielded.
+  nonisolated(nonsending) func next() async -> Result<Output, any Error>? {
     // A job of the very pool that is full must not wait for room: it runs its own items instead, below.
     while fill() == .isFull && !hasNext && mayWait() { await roomOrNext() }
     guard flying > 0 else {
@@ -52,12 +52,17 @@ final class MapFlight<Source: Sequence, Output: Sendable> {
         queue.removeFirst(head)
         head = 0
       }
-      if !future.isDone { await future.park() }
+      if !future.isDone, let refusal = await future.park() {
+        // Its end would never come here: it is not waited for, and it need not run.
+        flying -= 1
+        future.cancel()
+        return .failure(refusal)
+      }
     case .completion:
       future = await takeAny()
     }
     flying -= 1
-    return future
+    return Result { try future.outcome() }
   }
   /// Whether the next one has ended.
   private var hasNext: Bool {

@@ -86,6 +86,16 @@ extension Core {
         #expect(value == 5, "the pool goes on")
       }
     }
+    @Test func `a map inside each other without end is refused as a wait is`() async throws {
+      try await withPool(2) { pool in
+        Deeper.pool.withLock { $0 = pool }
+        let error = await pool.submit(Deeper()).result.jobError
+        Deeper.pool.withLock { $0 = nil }
+        #expect(error?.code == .wouldNeverEnd)
+        let value = try await pool.submit { 5 }.value
+        #expect(value == 5, "the pool goes on")
+      }
+    }
     @Test func `cancelling an inner job leaves the outer one alone, and the other way round`() async throws {
       try await withPool(1) { pool in
         let inner = Box<Future<Bool>>()
@@ -177,5 +187,15 @@ private final class Box<Value: Sendable>: Sendable {
         await Task.yield()
       }
     }
+  }
+}
+
+/// Maps itself on the pool that it runs on.
+private struct Deeper: Job {
+  static let pool = Locked<ThreadPoolExecutor?>(nil)
+  func run() async throws -> Int {
+    guard let pool = Self.pool.withLock({ $0 }) else { return 0 }
+    for try await value in pool.map([Deeper()]) { return value }
+    return 0
   }
 }
