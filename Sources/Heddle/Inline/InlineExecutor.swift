@@ -155,9 +155,9 @@ private final class InlineEngine: FutureSource {
   }
 }
 
+// SAFETY: the encoder is not touched after the message is made; its bytes live as long as it does.
 /// An encoded message, for a decoder in the same process.
 private final class Travelled: SegmentSource, @unchecked Sendable {
-  // SAFETY: the encoder is not touched after the message is made; its bytes live as long as it does.
   private let encoder: MessageEncoder
   init(_ encoder: MessageEncoder) { self.encoder = encoder }
 

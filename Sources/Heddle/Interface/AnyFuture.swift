@@ -14,11 +14,10 @@ public enum FutureState: Sendable, Hashable, CaseIterable {
   case cancelled
 }
 
+// SAFETY: `word` decides who may write the fields of the subclass: the thread that moved it to `ending`; and who may read them:
+// everybody who saw it at an end, because the release of `end` comes after the writes.
 /// A future whatever its output: what one can do without knowing the type.
 public class AnyFuture: @unchecked Sendable {
-  // SAFETY: `word` decides who may write the fields of the subclass: the thread that moved it to `ending`; and who may read them:
-  // everybody who saw it at an end, because the release of `end` comes after the writes.
-
   /// Low bits: the stage and `toldBit`.
   ///
   /// Above: the first of those who wait, a retained `Waiter`, or nothing.
@@ -215,11 +214,11 @@ extension FutureSource {
   package func endWait(for future: AnyFuture) {}
 }
 
+// SAFETY: `next` is written before the waiter is published, `following` only by the thread that took the whole list.
 /// One that waits for a future.
 ///
 /// Retained by the future's word until it is called.
 final class Waiter: @unchecked Sendable {
-  // SAFETY: `next` is written before the waiter is published, `following` only by the thread that took the whole list.
   let body: @Sendable () -> Void
   var next: UInt = 0
   var following: Waiter?

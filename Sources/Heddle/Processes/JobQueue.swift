@@ -1,11 +1,11 @@
 import HeddleSystem
 import HeddleWire
 
+// SAFETY: every access is under the core lock of the job's pool.
 /// What rides along with a job that is not standard.
 ///
 /// Shared by all places that hold the job, changed only under the pool's lock.
 final class JobExtras: @unchecked Sendable {
-  // SAFETY: every access is under the core lock of the job's pool.
   let options: JobOptions
   /// Which run comes next, from 1.
   var attempt = 1
@@ -17,9 +17,9 @@ final class JobExtras: @unchecked Sendable {
   }
 }
 
+// SAFETY: written by `init` only; segments keep their memory alive.
 /// A payload that is not in the queue's own store: too large for a frame, or copied out of a ring.
 @safe final class OwnedPayload: @unchecked Sendable {
-  // SAFETY: written by `init` only; segments keep their memory alive.
   let bytes: UnsafeRawBufferPointer
   let segments: [Segment]
 
