@@ -47,9 +47,9 @@ public nonisolated(nonsending) func wait<F: AnyFuture>(
   }
   if !latch.isDone {
     for future in futures where !latch.isDone { future.source?.help(future) }
-    let permits = WorkerThread.current == nil ? [] : futures.map { $0.isDone ? .granted : $0.source?.beginWait(for: $0) ?? .granted }
+    let permits = futures.map { $0.isDone ? .granted : $0.source?.beginWait(for: $0) ?? .granted }
     let refused = permits.count { if case .refused = $0 { true } else { false } }
-    // Inside a job of a thread pool: what waits for the job itself does not end while it waits.
+    // Inside a job of a thread pool what waits for the job itself does not end while it waits; in a forked child nothing does.
     let wouldHang = refused > 0 && (condition == .allCompleted || refused == futures.count)
     if !wouldHang || timeout != nil { await latch.park() }
     for (future, permit) in zip(futures, permits) { if case .noted = permit { future.source?.endWait(for: future) } }
@@ -94,7 +94,7 @@ public struct Completions<F: AnyFuture>: AsyncSequence, Sendable {
     public mutating func next(isolation actor: isolated (any Actor)?) async -> F? {
       guard left > 0 else { return nil }
       left -= 1
-      if mailbox.isEmpty { mailbox.help(futures) }
+      mailbox.help(futures)
       return await mailbox.take()
     }
   }
@@ -144,7 +144,7 @@ final class Mailbox<F: AnyFuture>: Sendable {
   }
   /// Inside a job of a thread pool: runs one of the pool's jobs that are waited for, since the thread would sleep.
   func help<S: Sequence>(_ futures: S) where S.Element == F {
-    guard WorkerThread.current != nil else { return }
+    guard WorkerThread.current != nil, isEmpty else { return }
     for future in futures where !future.isDone {
       future.source?.help(future)
       if !isEmpty { return }

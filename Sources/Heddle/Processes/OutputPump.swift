@@ -26,8 +26,12 @@ final class OutputPump: Sendable {
     state.withLock { state in
       state.waiting.append((byteCount, call))
       state.byteCount += byteCount
-      // Without a thread for it the output is lost, and the pool goes on.
       if state.thread == nil { state.thread = try? OSThread(name: "heddle-output") { [self] in run() } }
+      // Without a thread for it the output is lost, and the pool goes on.
+      if state.thread == nil {
+        state.waiting = []
+        state.byteCount = 0
+      }
     }
     parker.unpark(1)
   }

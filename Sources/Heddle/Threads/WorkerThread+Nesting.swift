@@ -35,7 +35,10 @@ extension WorkerThread {
       lane.close()
     }
     nested.withLock { $0.running.append((future, task)) }
+    // A job runs now, whatever the one around it is.
+    let wasInStep = isInStep.exchange(false, ordering: .relaxed)
     lane.run()
+    isInStep.store(wasInStep, ordering: .relaxed)
     nested.withLock { $0.running.removeAll { $0.future === future } }
   }
   /// Cancels the task of a job that runs inside another one here.

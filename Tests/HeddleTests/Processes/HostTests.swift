@@ -63,7 +63,7 @@ private struct Forks: Job {
     _ = try await threads.submit { 1 }.value
     while access(path + ".started", F_OK) != 0 { try await Task.sleep(for: .milliseconds(1)) }
     let child = forked()
-    if child == 0 { Self.checkChild(processes, threads, held) }
+    if child == 0 { await Self.checkChild(processes, threads, held) }
     var status: Int32 = 0
     waitpid(child, &status, 0)
     append([1], to: path + ".gate")
@@ -73,7 +73,9 @@ private struct Forks: Job {
     await threads.shutdown(.finishAll)
     return [Int(status), value, next]
   }
-  private static func checkChild(_ processes: ProcessPoolExecutor, _ threads: ThreadPoolExecutor, _ held: Future<Int>) -> Never {
+  private static func checkChild(_ processes: ProcessPoolExecutor, _ threads: ThreadPoolExecutor, _ held: Future<Int>) async -> Never {
+    // A wait without end ends here.
+    alarm(5)
     func isShut(_ body: () throws -> Int) -> Bool {
       do {
         _ = try body()
@@ -84,6 +86,7 @@ private struct Forks: Job {
     if !isShut({ try processes.submitBlocking(Doubled(value: 1)).wait() }) { _exit(12) }
     if !isShut({ try threads.submit { 1 }.wait() }) { _exit(13) }
     if !isShut({ try held.wait() }) { _exit(14) }
+    if await wait(for: [held], until: .firstCompleted).pending.count != 1 { _exit(16) }
     if held.cancel() { _exit(15) }
     processes.resize(to: 2)
     _exit(0)

@@ -78,6 +78,21 @@ extension Core {
         #expect(codes == (1, 1), "one is told, the other gets its answer")
       }
     }
+    @Test func `a job that runs inside a step of a task is told too when it waits for itself`() async throws {
+      try await withPool(1) { pool in
+        let own = Box<Future<Int>>()
+        let step = Task(executorPreference: pool) { () async throws -> Int in
+          let selfish = pool.submit { () async throws -> Int in
+            let future = await own.value
+            do { return try await future.value } catch let error as JobError { return error.code == .wouldNeverEnd ? 1 : 0 }
+          }
+          own.fill(selfish)
+          return try await selfish.value
+        }
+        let code = try await step.value
+        #expect(code == 1)
+      }
+    }
     @Test func `waiting inside each other without end is refused with a sentence, not a crash`() async throws {
       try await withPool(2) { pool in
         let error = await pool.submit { () throws -> Int in try endless(pool, 0) }.result.jobError
