@@ -71,12 +71,9 @@ public final class ChildProcess: Sendable {
     var result: pid_t
     repeat { result = unsafe wait4(pid, &status, 0, &usage) } while result < 0 && errno == EINTR
     guard result == pid else { return End(exit: nil, peakMemory: nil, processorTime: .zero) }
-    let time =
-      Duration.seconds(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
-      + .microseconds(Int64(usage.ru_utime.tv_usec) + Int64(usage.ru_stime.tv_usec))
     return End(
       exit: status & 0x7f != 0 ? .signal(status & 0x7f) : .code(status >> 8 & 0xff),
-      peakMemory: Int(usage.ru_maxrss) * 1024, processorTime: time)
+      peakMemory: Int(usage.ru_maxrss) * 1024, processorTime: usage.processorTime)
   }
 
   /// How a process ended and what it used.
@@ -119,4 +116,11 @@ private func withCStrings<Result>(_ strings: [String], _ body: (UnsafePointer<Un
   unsafe pointers.append(nil)
   defer { unsafe pointers.forEach { pointer in unsafe free(pointer) } }
   return unsafe pointers.withUnsafeBufferPointer { unsafe body($0.baseAddress!) }
+}
+
+extension rusage {
+  /// Of the program and of the kernel for it.
+  var processorTime: Duration {
+    .seconds(ru_utime.tv_sec + ru_stime.tv_sec) + .microseconds(Int64(ru_utime.tv_usec) + Int64(ru_stime.tv_usec))
+  }
 }

@@ -7,8 +7,7 @@ public enum Files {
   public static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
   /// Whether it is a file that this process may start.
   public static func isExecutable(_ path: String) -> Bool {
-    var information = stat()
-    return unsafe stat(path, &information) == 0 && information.st_mode & S_IFMT == S_IFREG && access(path, X_OK) == 0
+    unsafe isRegular(path) && access(path, X_OK) == 0
   }
   /// Whether it is a file that can be read twice: no pipe, terminal or folder.
   public static func isRegular(_ path: String) -> Bool {

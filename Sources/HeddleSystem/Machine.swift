@@ -13,10 +13,8 @@ public enum Machine {
   ///
   /// Unit: bytes.
   public static var availableMemory: Int? {
-    guard let file = try? Descriptor.open("/proc/meminfo", for: .reading) else { return nil }
-    var text: [UInt8] = []
-    guard (try? file.readBlock(into: &text, limit: 4096)) != nil else { return nil }
-    for line in String(decoding: text, as: UTF8.self).split(separator: "\n") where line.hasPrefix("MemAvailable:") {
+    guard let text = Processors.readFile("/proc/meminfo") else { return nil }
+    for line in text.split(separator: "\n") where line.hasPrefix("MemAvailable:") {
       return line.split(separator: " ").dropFirst().first.flatMap { Int($0) }.map { $0 * 1024 }
     }
     return nil
@@ -25,8 +23,7 @@ public enum Machine {
   public static var childrenProcessorTime: Duration {
     var usage = rusage()
     guard unsafe getrusage(__rusage_who_t(RUSAGE_CHILDREN.rawValue), &usage) == 0 else { return .zero }
-    return Duration.seconds(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
-      + .microseconds(Int64(usage.ru_utime.tv_usec) + Int64(usage.ru_stime.tv_usec))
+    return usage.processorTime
   }
   /// Sets how much this thread, and what it starts from here on, gives way to others: -20 to 19.
   ///
@@ -36,8 +33,6 @@ public enum Machine {
       throw SystemError("set the niceness to \(niceness)")
     }
   }
-  /// How much this thread gives way to others.
-  public static var niceness: Int { Int(getpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0)) }
 }
 
 /// Signals to the processes of a group that somebody else started and waits for.
@@ -77,11 +72,19 @@ public enum Processes {
 
 /// Names of signals, as `kill -l` has them.
 public enum SignalName {
-  private static let table: [(Int32, String)] = [
-    (SIGHUP, "SIGHUP"), (SIGINT, "SIGINT"), (SIGQUIT, "SIGQUIT"), (SIGILL, "SIGILL"), (SIGTRAP, "SIGTRAP"), (SIGABRT, "SIGABRT"),
-    (SIGBUS, "SIGBUS"), (SIGFPE, "SIGFPE"), (SIGKILL, "SIGKILL"), (SIGUSR1, "SIGUSR1"), (SIGSEGV, "SIGSEGV"), (SIGUSR2, "SIGUSR2"),
-    (SIGPIPE, "SIGPIPE"), (SIGALRM, "SIGALRM"), (SIGTERM, "SIGTERM"), (SIGXCPU, "SIGXCPU"), (SIGXFSZ, "SIGXFSZ"), (SIGSYS, "SIGSYS"),
-  ]
+  private static let table: [(Int32, String)] = {
+    let common = [
+      (SIGHUP, "SIGHUP"), (SIGINT, "SIGINT"), (SIGQUIT, "SIGQUIT"), (SIGILL, "SIGILL"), (SIGTRAP, "SIGTRAP"), (SIGABRT, "SIGABRT"),
+      (SIGBUS, "SIGBUS"), (SIGFPE, "SIGFPE"), (SIGKILL, "SIGKILL"), (SIGUSR1, "SIGUSR1"), (SIGSEGV, "SIGSEGV"), (SIGUSR2, "SIGUSR2"),
+      (SIGPIPE, "SIGPIPE"), (SIGALRM, "SIGALRM"), (SIGTERM, "SIGTERM"), (SIGXCPU, "SIGXCPU"), (SIGXFSZ, "SIGXFSZ"), (SIGSYS, "SIGSYS"),
+      (SIGVTALRM, "SIGVTALRM"), (SIGPROF, "SIGPROF"), (SIGIO, "SIGIO"),
+    ]
+    #if os(Linux)
+      return common + [(SIGSTKFLT, "SIGSTKFLT"), (SIGPWR, "SIGPWR")]
+    #else
+      return common
+    #endif
+  }()
   /// `SIGSEGV`, or `signal 64` of one without a name here.
   public static func name(of number: Int32) -> String { table.first { $0.0 == number }?.1 ?? "signal \(number)" }
   /// The other way round; nil: that is no signal's name.

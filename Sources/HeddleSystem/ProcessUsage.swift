@@ -20,7 +20,7 @@ public struct ProcessUsage: Sendable {
     var clock = clockid_t()
     var time = timespec()
     guard unsafe clock_getcpuclockid(pid, &clock) == 0, unsafe clock_gettime(clock, &time) == 0 else { return nil }
-    guard let status = text("/proc/\(pid)/status"), let stat = text("/proc/\(pid)/stat") else { return nil }
+    guard let status = Processors.readFile("/proc/\(pid)/status"), let stat = Processors.readFile("/proc/\(pid)/stat") else { return nil }
     // Of a process that has ended there is no such line.
     guard let line = status.split(separator: "\n").first(where: { $0.hasPrefix("VmHWM:") }) else { return nil }
     let peak = line.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) } ?? 0
@@ -30,9 +30,5 @@ public struct ProcessUsage: Sendable {
     let children = Duration.seconds(1) * ticks / max(1, sysconf(Int32(_SC_CLK_TCK)))
     return ProcessUsage(
       processorTime: .seconds(time.tv_sec) + .nanoseconds(Int64(time.tv_nsec)) + children, peakMemory: peak * 1024)
-  }
-  private static func text(_ path: String) -> String? {
-    guard let bytes = try? Descriptor.open(path, for: .reading).readSlice(at: 0, count: 4096) else { return nil }
-    return String(decoding: bytes, as: UTF8.self)
   }
 }

@@ -1,3 +1,5 @@
+import HeddleSystem
+
 /// Why a job has no output although it threw nothing.
 public struct JobError: Error, Sendable, CustomStringConvertible {
   /// The causes.
@@ -86,23 +88,9 @@ public enum WorkerExit: Sendable, Hashable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .code(let code): "exit \(code)"
-    case .signal(let number): Self.signalNames[number] ?? "signal \(number)"
+    case .signal(let number): SignalName.name(of: number)
     }
   }
-
-  #if os(Linux)
-    // The numbers of signal(7) on x86-64 and ARM.
-    private static let signalNames: [Int32: String] = [
-      1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 5: "SIGTRAP", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL",
-      10: "SIGUSR1", 11: "SIGSEGV", 12: "SIGUSR2", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM", 16: "SIGSTKFLT", 24: "SIGXCPU",
-      25: "SIGXFSZ", 26: "SIGVTALRM", 27: "SIGPROF", 29: "SIGIO", 30: "SIGPWR", 31: "SIGSYS",
-    ]
-  #else
-    private static let signalNames: [Int32: String] = [
-      1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 5: "SIGTRAP", 6: "SIGABRT", 8: "SIGFPE", 9: "SIGKILL", 10: "SIGBUS",
-      11: "SIGSEGV", 12: "SIGSYS", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM", 24: "SIGXCPU", 25: "SIGXFSZ", 30: "SIGUSR1", 31: "SIGUSR2",
-    ]
-  #endif
 }
 
 /// An error that a job threw in another process and that is not `Codable`, so that only its name and text could travel.

@@ -30,7 +30,7 @@ final class MapFlight<Source: Sequence, Output: Sendable> {
     mayWait = map.mayWait
   }
   deinit {
-    if flying > 0 || !isExhausted { meter.end() } else { meter.exhaust() }
+    if flying == 0 { isExhausted ? meter.exhaust() : meter.end() }
     cancelAll()
   }
 
@@ -88,7 +88,7 @@ final class MapFlight<Source: Sequence, Output: Sendable> {
   }
   /// Waits for any, and forgets it: it need not be cancelled any more.
   private nonisolated(nonsending) func takeAny() async -> Future<Output> {
-    if mailbox.isEmpty { mailbox.help(queue.lazy.compactMap { $0 }) }
+    mailbox.help(queue.lazy.compactMap { $0 })
     let future = await mailbox.take()
     if let index = queue.firstIndex(where: { $0 === future }) { queue.remove(at: index) }
     return future

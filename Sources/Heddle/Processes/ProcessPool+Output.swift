@@ -44,11 +44,11 @@ extension ProcessPool {
       return output.forward(bytes)
     }
     let loose = router.take(
-      bytes, from: stream, of: &channel.desk, pid: channel.process.pid, name: { nameOfJob(at: $0, stream, in: channel) },
+      bytes, from: stream, of: &channel.desk, pid: channel.process.pid, name: { nameOfJob(at: $0, in: channel) },
       tail: &channel.standardErrorTail)
     if !loose.isEmpty { output.forward(loose) }
   }
-  private func nameOfJob(at position: UInt64, _ stream: OutputStream, in channel: WorkerChannel) -> OutputRouter.JobName? {
+  private func nameOfJob(at position: UInt64, in channel: WorkerChannel) -> OutputRouter.JobName? {
     core.withLock { _ in
       // Jobs come in order: what lies before this one on both outputs is not asked for any more.
       if unsafe channel.jobNames.count > 1024 { unsafe channel.jobNames = unsafe channel.jobNames.filter { $0.key + 512 > position } }

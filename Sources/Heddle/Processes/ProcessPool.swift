@@ -17,9 +17,6 @@ package protocol ResultReceiver: AnyObject, Sendable {
 
 extension ResultReceiver {
   package var jobName: String { String(decoding: definition, as: UTF8.self) }
-}
-
-extension ResultReceiver {
   /// One result a job.
   package var takesSeveral: Bool { false }
 }
@@ -219,10 +216,7 @@ package final class ProcessPool: FutureSource {
   package func beginWait(for future: AnyFuture) -> WaitPermit { forks.hasForked ? .refused(JobError.forked) : .granted }
   package func isRunning(_ future: AnyFuture) -> Bool {
     if forks.hasForked { return false }
-    return isInFlight(future)
-  }
-  private func isInFlight(_ future: AnyFuture) -> Bool {
-    core.withLock { core in
+    return core.withLock { core in
       guard let (channel, position) = flight(of: future, in: core) else { return false }
       return channel.isStarted(position)
     }

@@ -3,11 +3,11 @@ import HeddleSystem
 import HeddleWire
 import Synchronization
 
-// SAFETY: see the rooms below; `shared` and `mappings` keep `memory` mapped as long as this object lives.
 /// One worker process as its parent sees it: the process, the shared memory, the jobs in it.
 ///
 /// The fields are in three rooms: what never changes; what the pool's core lock guards (`request` to `doom`); what only the
 /// supervisor's thread touches (the last). The response ring has a lock of its own.
+// SAFETY: see the rooms above; `shared` and `mappings` keep `memory` mapped as long as this object lives.
 final class WorkerChannel: @unchecked Sendable {
   let place: PoolState.Place
   /// Whether it runs several jobs at once.

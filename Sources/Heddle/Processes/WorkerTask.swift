@@ -13,20 +13,12 @@ package struct WorkerTask: Sendable {
   /// How long it may take at the end of a worker.
   let limit: Duration
 
-  /// A task of encoded bytes.
+  /// A task of an encoded job.
   ///
   /// - Parameters:
   ///   - output: what the receiver ends its future with.
   ///   - name: what messages call it.
   ///   - timeout: how long it may run; nil: as long as it likes.
-  package init<Output: Sendable>(
-    bytes: [UInt8], output: Output.Type, type: ObjectIdentifier, name: String, timeout: Duration?,
-    receiver: @escaping @Sendable () throws -> any ResultReceiver
-  ) {
-    self.init(
-      payload: unsafe bytes.withUnsafeBytes { unsafe OwnedPayload(copying: $0) }, output: output, type: type, name: name, timeout: timeout,
-      receiver: receiver)
-  }
   init<Output: Sendable>(
     payload: OwnedPayload, output: Output.Type, type: ObjectIdentifier, name: String, timeout: Duration?,
     receiver: @escaping @Sendable () throws -> any ResultReceiver

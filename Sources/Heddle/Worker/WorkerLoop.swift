@@ -2,12 +2,12 @@ import CHeddle
 import HeddleSystem
 import HeddleWire
 
-// SAFETY: only the loop's task touches the fields.
 /// The child side: takes frames, claims and runs jobs, writes results.
 ///
 /// One task on one thread, for the life of the process.
 ///
 /// It may block anywhere: the thread is its own. How it and its parent sleep without missing each other: Processes/README.md.
+// SAFETY: only the loop's task touches the fields.
 final class WorkerLoop: @unchecked Sendable {
   private let memory: ChannelMemory
   private let socket: Int32

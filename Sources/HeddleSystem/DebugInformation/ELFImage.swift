@@ -44,6 +44,7 @@
       if kind == 1 && !overflows { segments.append(Segment(file: offset..<end, address: address, isExecutable: flags & 1 != 0)) }
     }
     self.segments = segments
+    firstCodeAddress = segments.filter(\.isExecutable).map(\.address).min() ?? 0
 
     var headers: [(name: Int, range: Range<Int>)] = []
     for index in 0..<sectionCount {
@@ -89,7 +90,7 @@
     segments.first { $0.file.contains(offset) }.map { $0.address &+ (offset - $0.file.lowerBound) }
   }
   /// The first address of code: what the linker left out is said to lie before it.
-  var firstCodeAddress: UInt64 { segments.filter(\.isExecutable).map(\.address).min() ?? 0 }
+  let firstCodeAddress: UInt64
 
   /// Whether a call ends just before that byte of the file.
   func isAfterCall(fileOffset offset: UInt64) -> Bool {

@@ -107,11 +107,11 @@ final class CrashLocator: Sendable {
   static func name(_ symbol: String) -> String {
     var name = Substring(SymbolName.demangled(symbol))
     for mark in ["resume partial function for ", "specialization <"] {
-      while let range = name.range(of: mark) {
+      while let range = name.firstRange(of: mark) {
         let rest = name[range.upperBound...]
         if mark.hasSuffix(" ") {
           name = rest
-        } else if let end = rest.range(of: "> of ") {
+        } else if let end = rest.firstRange(of: "> of ") {
           name = rest[end.upperBound...]
         } else {
           break
@@ -119,7 +119,7 @@ final class CrashLocator: Sendable {
       }
     }
     // `(deep in _227B568D73C39587E4EA733FEABA3522)`: the compiler's name for the file that a private name belongs to.
-    while let range = name.range(of: " in _"), let open = name[..<range.lowerBound].lastIndex(of: "("),
+    while let range = name.firstRange(of: " in _"), let open = name[..<range.lowerBound].lastIndex(of: "("),
       let close = name[range.upperBound...].firstIndex(of: ")"), name[range.upperBound..<close].allSatisfy(\.isHexDigit)
     {
       name = Substring(name[..<open] + name[name.index(after: open)..<range.lowerBound] + name[name.index(after: close)...])
@@ -132,7 +132,6 @@ final class CrashLocator: Sendable {
     if let sender = note.sender { return note.isOwn || sender <= 0 ? nil : "process \(sender) sent it the signal" }
     let address = "0x" + String(note.address, radix: 16)
     switch note.signal {
-    case 4: return nil
     case 7: return "it used memory at \(address) that is not there any more, or not in that place"
     case 8: return note.code == 1 ? "division by zero" : "arithmetic that has no result"
     case 11:
@@ -153,16 +152,4 @@ final class CrashLocator: Sendable {
 extension DeathNote {
   /// Whether the process that crashed sent itself the signal, as `abort` and `raise` do.
   fileprivate var isOwn: Bool { sender == pid }
-}
-
-extension Substring {
-  /// Where a text lies in this one; the core has no Foundation.
-  fileprivate func range(of text: String) -> Range<Index>? {
-    var start = startIndex
-    while start < endIndex {
-      if self[start...].hasPrefix(text) { return start..<index(start, offsetBy: text.count) }
-      start = index(after: start)
-    }
-    return nil
-  }
 }
