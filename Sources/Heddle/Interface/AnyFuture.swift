@@ -214,10 +214,10 @@ extension FutureSource {
   package func endWait(for future: AnyFuture) {}
 }
 
-// SAFETY: `next` is written before the waiter is published, `following` only by the thread that took the whole list.
 /// One that waits for a future.
 ///
 /// Retained by the future's word until it is called.
+// SAFETY: `next` is written before the waiter is published, `following` only by the thread that took the whole list.
 final class Waiter: @unchecked Sendable {
   let body: @Sendable () -> Void
   var next: UInt = 0

@@ -3,9 +3,7 @@ import Synchronization
 
 // SAFETY: `work` and `asyncWork` are touched by the thread that started the job; `output` and `failure` are written by the one
 // that ends it and read after its end. See AnyFuture.
-/// How one job ends: its output, or why there is none.
-///
-/// It ends exactly once.
+/// How one job ends, exactly once: its output, or why there is none.
 public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
   @exclusivity(unchecked) private var work: (@Sendable () throws -> Output)?
   @exclusivity(unchecked) private var asyncWork: (@Sendable () async throws -> Output)?

@@ -1,10 +1,10 @@
 import HeddleSystem
 import HeddleWire
 
-// SAFETY: every access is under the core lock of the job's pool.
 /// What rides along with a job that is not standard.
 ///
 /// Shared by all places that hold the job, changed only under the pool's lock.
+// SAFETY: every access is under the core lock of the job's pool.
 final class JobExtras: @unchecked Sendable {
   let options: JobOptions
   /// Which run comes next, from 1.
@@ -17,8 +17,8 @@ final class JobExtras: @unchecked Sendable {
   }
 }
 
-// SAFETY: written by `init` only; segments keep their memory alive.
 /// A payload that is not in the queue's own store: too large for a frame, or copied out of a ring.
+// SAFETY: written by `init` only; segments keep their memory alive.
 @safe final class OwnedPayload: @unchecked Sendable {
   let bytes: UnsafeRawBufferPointer
   let segments: [Segment]
