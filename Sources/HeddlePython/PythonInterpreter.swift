@@ -158,8 +158,9 @@ extension PythonInterpreter {
     let answer: CheckAnswer
     let about: About
     do {
-      answer = try MarshalDecoder().decode(CheckAnswer.self, from: Array(output.answer.dropFirst()))
-      about = try MarshalDecoder().decode(About.self, from: Array(output.answer.dropFirst()))
+      let report = Array(output.answer.dropFirst())
+      answer = try MarshalDecoder().decode(CheckAnswer.self, from: report)
+      about = try MarshalDecoder().decode(About.self, from: report)
     } catch {
       let end =
         switch output.exit {

@@ -68,8 +68,7 @@ def serve(channel, memory, lifeline, way, threads, limit=0, code=None, initializ
     hold_lifeline(lifeline)
     if limit:
         limit_memory(limit)
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)
+    print_by_line()
     os.set_inheritable(channel, False)
     os.set_inheritable(memory, False)
     os.set_inheritable(lifeline, False)
@@ -122,21 +121,26 @@ def write_all(descriptor, data):
 
 
 def clear_main():
-    """Leaves `__main__` to the user."""
+    """Leaves `__main__`, and which folder comes first for imports, to the user and the target."""
     scope = sys.modules["__main__"].__dict__
     for name in [name for name in scope if not name.startswith("__")]:
         del scope[name]
-
-
-def main(arguments, code):
-    """Runs the program. `arguments` are those of the process, `code` is its own, compiled."""
-    clear_main()
-    # `-c` put the working directory first; which folder comes first is the target's to say.
+    # `-c` put the working directory first.
     if sys.path[:1] == [""]:
         del sys.path[0]
+
+
+def print_by_line():
+    """What is printed leaves line by line, wherever it goes."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)
+
+
+def main(arguments, code, initializer=None):
+    """Runs the program. `arguments` are those of the process, `code` is its own, compiled; `initializer` is a worker's first call."""
+    clear_main()
     if arguments[0] == "serve":
         channel, memory, lifeline, program, threads, limit = [int(n) for n in arguments[2:8]]
-        initializer = marshal.loads(os.pread(program, os.fstat(program).st_size, 0))[3]
         os.close(program)
         serve(channel, memory, lifeline, arguments[1], threads, limit, code, initializer)
     elif arguments[0] == "check":

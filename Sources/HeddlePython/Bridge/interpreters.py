@@ -168,9 +168,7 @@ def serve_interpreters(channel, memory, count, limit, code, initializer):
         "table": os.memfd_create("heddle-functions"), "initializer": initializer,
     }
     file = os.memfd_create("heddle-code")
-    data = marshal.dumps(code)
-    while data:
-        data = data[os.write(file, data) :]
+    write_all(file, marshal.dumps(code))
 
     def run(place):
         try:
@@ -192,10 +190,7 @@ def serve_part(settings):
     """The whole life of one sub-interpreter."""
     SUBINTERPRETER.append(settings["place"])
     clear_main()
-    if sys.path[:1] == [""]:
-        del sys.path[0]
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)
+    print_by_line()
     transport = SharedTransport(
         settings["channel"], settings["memory"], settings["place"], settings["count"], settings["listening"], settings["wakes"],
         settings["table"],

@@ -3,7 +3,7 @@ import os
 import sys
 
 program = int(sys.argv[6])
-magic, code, source, _ = marshal.loads(os.pread(program, os.fstat(program).st_size, 0))
+magic, code, source, initializer = marshal.loads(os.pread(program, os.fstat(program).st_size, 0))
 same = code and magic == sys.modules["_frozen_importlib_external"].MAGIC_NUMBER
 cache = sys.argv.pop()
 if same:
@@ -29,4 +29,4 @@ else:
             pass
 scope = {"__name__": "<heddle>"}
 exec(code, scope)
-scope["main"](sys.argv[1:], code)
+scope["main"](sys.argv[1:], code, initializer)
