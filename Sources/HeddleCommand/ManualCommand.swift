@@ -14,7 +14,7 @@ struct ManualCommand: ParsableCommand {
   /// The page in roff.
   static func page() -> String {
     var lines = [
-      ".TH HEDDLE 1 \"\" \"heddle 0.1.0\" \"Heddle\"", ".SH NAME",
+      ".TH HEDDLE 1 \"\" \"\(HeddleTool.configuration.version)\" \"Heddle\"", ".SH NAME",
       "heddle \\- run a Python function or a command on many inputs, on every core",
     ]
     for (title, help) in [

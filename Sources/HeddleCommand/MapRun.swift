@@ -72,7 +72,7 @@ struct MapRun {
     let terminator = options.null ? 0 : LineReader.newline
     var reader = try InputReader(path: path, format: options.inputFormat, terminator: terminator)
     // A share of all is known early only where all are counted.
-    if options.eta || options.bar || options.haltCondition?.isPercent == true {
+    if options.showsMore || options.haltCondition?.isPercent == true {
       reader.total = try InputReader.count(path: path, format: options.inputFormat, terminator: terminator)
     }
     return reader
@@ -97,24 +97,24 @@ struct MapRun {
     if let nice = options.nice {
       do throws(SystemError) { try Machine.setNiceness(nice) } catch { throw UsageError("--nice \(nice): \(error.reason)") }
     }
-    let showsProgress = options.progress == .always || options.progress == .auto && (options.showsMore || Terminal.isTerminal(console))
+    let isTerminal = Terminal.isTerminal(console)
+    let showsProgress = options.progress == .always || options.progress == .auto && (options.showsMore || isTerminal)
     let printed = Printed()
     let pass: (@Sendable ([UInt8]) -> Void)? = showsProgress ? { @Sendable output in printed.add(output) } : nil
     let (runner, trial) = try makeRunner(for: work, printed: pass)
-    let log = try options.joblog.map { try JobLog(path: $0, name: work.origin.target) }
+    let log = try options.joblog.map { try JobLog(path: $0, name: work.name) }
 
     // A file is put in order at its end, so that there too a row is written as soon as its call ends and survives whatever comes.
     let keepsOrder = options.keepOrder && store == nil
     let batch = Batch(runner: runner, keepsOrder: keepsOrder)
-    let saysMore = Terminal.isTerminal(console)
     interruption?.onFirst { [console] in
       batch.stop(.interrupted)
       let sentence = "\nheddle: nothing more starts, and what runs has 5 seconds; Ctrl-C again ends at once\n"
-      if saysMore { try? Descriptor.writeAll(Array(sentence.utf8), to: console) }
+      if isTerminal { try? Descriptor.writeAll(Array(sentence.utf8), to: console) }
       trial?.decide(.unknown)
     }
     let start = MonotonicTime.now
-    let ledger = options.overwrite ? Ledger() : store?.ledger ?? Ledger()
+    let ledger = store?.ledger ?? Ledger()
     // Not the store itself: the feeder may outlive the run, and the file's lock must not.
     let knowsCells = store?.knowsCells ?? false
     let feeder = Feeder(reader: reader, ledger: ledger, onlyFailed: options.retryFailed) { InputKey($0, asCell: knowsCells) }
@@ -203,9 +203,10 @@ struct MapRun {
   /// What would run, a line each.
   private func show(_ work: MapWork, _ reader: InputReader, _ store: (any ResultStore)?) throws -> ExitStatus {
     var reader = reader
-    var ledger = options.overwrite ? Ledger() : store?.ledger ?? Ledger()
+    var ledger = store?.ledger ?? Ledger()
+    let knowsCells = store?.knowsCells ?? false
     while let input = try reader.next() {
-      guard case .run = ledger.decide(store?.key(of: input) ?? InputKey(input.value), onlyFailed: options.retryFailed) else { continue }
+      guard case .run = ledger.decide(InputKey(input, asCell: knowsCells), onlyFailed: options.retryFailed) else { continue }
       let line: String
       if case .unreadable(_, let sentence) = input.content {
         line = "# \(sentence)"
@@ -248,7 +249,7 @@ struct MapRun {
       do { try store.tidy(inOrder: options.keepOrder) } catch {
         // The rows are all there; only those that count no more are still among them.
         reason = [reason, "\(store.path) could not be tidied: \(error.reason)"].compactMap(\.self).joined(separator: "; ")
-        isWritten = store is ResultFile || store is ResultTable
+        isWritten = store is RowFile
       }
       if result.stop != nil {
         goOn = "what has a row is in \(store.path); run the same command with --resume to go on"
@@ -326,10 +327,17 @@ enum MapWork {
     self = .function(try PythonTarget(target))
   }
 
+  /// As it was named on the command line.
+  var name: String {
+    switch self {
+    case .function(let target): target.description
+    case .command(let template): template.description
+    }
+  }
   var origin: Origin {
     switch self {
     case .function(let target): Origin(target)
-    case .command(let template): Origin(target: template.description, digest: nil)
+    case .command(let template): Origin(target: name, digest: nil)
     }
   }
   /// The command for an input, as a shell would take it; nil: it is a function.
@@ -354,6 +362,6 @@ enum MapWork {
       case (.json, .list): "*\(value)"
       default: value
       }
-    return "\(origin.target)(\(arguments))"
+    return "\(name)(\(arguments))"
   }
 }

@@ -43,6 +43,13 @@ final class PacedRunner: CallRunner {
     var median = RecentMedian()
     var isShut = false
     var isOver = false
+
+    /// A call that ran runs again, before all others.
+    mutating func waitAgain(_ call: Call) {
+      var call = call
+      (call.cancel, call.fate) = (nil, nil)
+      waiting.append(call)
+    }
   }
   private let inner: any CallRunner
   private let pace: Pace
@@ -136,8 +143,9 @@ final class PacedRunner: CallRunner {
       if let least = pace.freeMemory, let memory {
         if !state.waiting.isEmpty || !state.running.isEmpty { wake = min(wake, now + Self.memoryInterval) }
         // Of several the youngest; the last one may have all that there is.
-        let young = state.running.filter { $0.value.fate == nil && $0.value.cancel != nil }.max { $0.key < $1.key }
-        if memory < least / 2, state.running.count > 1, let young {
+        if memory < least / 2, state.running.count > 1,
+          let young = state.running.filter({ $0.value.fate == nil && $0.value.cancel != nil }).max(by: { $0.key < $1.key })
+        {
           state.running[young.key]!.fate = .putBack
           toPutBack = young.value.cancel
         }
@@ -188,8 +196,7 @@ final class PacedRunner: CallRunner {
           outcome.seconds = seconds
         case .putBack where !state.isShut:
           call.attempts -= 1
-          (call.cancel, call.fate) = (nil, nil)
-          state.waiting.append(call)
+          state.waitAgain(call)
           return nil
         default: return (call, outcome)
         }
@@ -197,8 +204,7 @@ final class PacedRunner: CallRunner {
       if case .returned = outcome.ending {
         state.median.add(outcome.seconds)
       } else if call.attempts <= pace.retries, !state.isShut {
-        (call.cancel, call.fate) = (nil, nil)
-        state.waiting.append(call)
+        state.waitAgain(call)
         return nil
       }
       return (call, outcome)

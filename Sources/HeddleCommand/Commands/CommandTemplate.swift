@@ -96,9 +96,10 @@ struct CommandTemplate: Sendable {
     guard let end = path.lastIndex(of: slash) else { return [dot] }
     return end == 0 ? [slash] : Array(path[..<end])
   }
+  /// What means nothing to a shell.
+  private static let plain = Set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%".utf8)
   /// Quoted for a shell where it needs to be.
   static func quoted(_ text: [UInt8]) -> [UInt8] {
-    let plain = Set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%".utf8)
     if !text.isEmpty, text.allSatisfy(plain.contains) { return text }
     let quote = UInt8(ascii: "'")
     return [quote] + text.flatMap { $0 == quote ? Array("'\\''".utf8) : [$0] } + [quote]

@@ -3,103 +3,11 @@ import HeddleSystem
 
 /// The `--output` file: one row a line, locked against a second run, readable after any interruption.
 ///
-/// While a run goes on, rows are only appended. A row that takes the place of an earlier failure says so (`"replaces": true`), so that the
-/// file is right at every moment for a reader that knows this, above all for the next `--resume`. At the end `tidy` writes the rows that
-/// count to a second file and gives it the name of the first, which is one step: whoever is killed before it has the old file, after it
-/// the new one.
-final class ResultFile: ResultStore {
-  let path: String
-  private var file: Descriptor
-  /// Where the next row begins.
-  ///
-  /// Unit: bytes.
-  private var size: Int
-  /// Whether it was made by this run.
-  private let isNew: Bool
-  /// The rows that were there.
-  private(set) var ledger = Ledger()
-  /// Rows of failures that are in the file and that no row replaces.
-  private(set) var failuresLeft = 0
-  /// Whether some row takes the place of another.
-  private var hasReplacements = false
-  private var originFile: OriginFile
-
-  /// Opens, locks and, for `goOn`, reads and repairs the file.
-  ///
-  /// - Throws: `UsageError`: it is there and may not be, another run has it, or it holds something else than rows.
-  init(path: String, mode: ResultMode) throws {
-    self.path = path
-    originFile = OriginFile(besides: path)
-    isNew = !Files.exists(path)
-    file = try Descriptor.openResults(path, mode: mode)
-    size = file.fileSize
-    guard mode == .goOn else { return }
-    // A run that was killed while it tidied has left its copy.
-    Files.remove(temporaryPath)
-    try readRows()
-    originFile.read()
-  }
-  private var temporaryPath: String { path + ".tidy" }
-
-  /// What has made the rows that were there, as far as it is known.
-  var origins: [Origin] { originFile.origins }
-  /// Notes what makes the rows from here on.
-  func note(_ origin: Origin) {
-    if size == 0 { originFile.remove() }
-    originFile.note(origin)
-  }
-
-  /// Empties the file.
-  ///
-  /// Not done before everything else was found to be right, so that a mistyped target costs nobody his results.
-  func clear() {
-    file.truncate(to: 0)
-    size = 0
-  }
-
-  /// Takes the file away again where this run has made it and has written nothing.
-  func removeIfNew() {
-    guard isNew && size == 0 else { return }
-    Files.remove(path)
-    originFile.remove()
-  }
-
+/// A row that takes the place of an earlier failure says so (`"replaces": true`), so that the file is right at every moment for a reader
+/// that knows this, above all for the next `--resume`.
+final class ResultFile: RowFile, ResultStore {
   var knowsCells: Bool { false }
   func append(_ row: Row) throws(SystemError) { try append(row.line, replaces: row.replaces) }
-  /// Appends a row, whole or not at all.
-  func append(_ line: [UInt8], replaces: Bool) throws(SystemError) {
-    do {
-      try file.writeAll(line)
-    } catch {
-      file.truncate(to: size)
-      throw error
-    }
-    size += line.count
-    if replaces {
-      hasReplacements = true
-      failuresLeft -= 1
-    }
-  }
-
-  /// Leaves one row an input, and the rows in the order of the inputs where that is wished.
-  func tidy(inOrder: Bool) throws(SystemError) {
-    guard hasReplacements || inOrder else { return }
-    let temporary = temporaryPath
-    Files.remove(temporary)
-    var isDone = false
-    defer { if !isDone { Files.remove(temporary) } }
-    let new = try Descriptor.open(temporary, for: .creating)
-    _ = new.lockIfFree()
-    do {
-      try copyRows(to: new, inOrder: inOrder)
-    } catch let error as SystemError { throw error } catch { throw SystemError("read \(path)") }
-    try new.synchronize()
-    try Files.rename(temporary, to: path)
-    isDone = true
-    file = new
-    size = file.fileSize
-    hasReplacements = false
-  }
 
   // MARK: Rows that are there
 
@@ -133,7 +41,7 @@ final class ResultFile: ResultStore {
       offset += line.count + 1
     }
   }
-  private func readRows() throws {
+  override func readRows() throws {
     var end = 0
     var torn: Int?
     try forEachLine { line, offset in
@@ -141,14 +49,13 @@ final class ResultFile: ResultStore {
       let isLast = end >= size
       guard let row = ParsedRow(line) else {
         // The last line without its newline: its writer was killed, or the machine lost power.
-        guard isLast else { throw UsageError("\(path) holds something else than results; name another file with --output") }
+        guard isLast else { throw isForeign }
         torn = offset
         return
       }
       ledger.add(row.key, succeeded: row.succeeded, replaces: row.replaces)
       hasReplacements = hasReplacements || row.replaces
     }
-    failuresLeft = ledger.failures
     if let torn {
       file.truncate(to: torn)
       size = torn
@@ -157,7 +64,7 @@ final class ResultFile: ResultStore {
       do { try append([UInt8(ascii: "\n")], replaces: false) } catch { throw UsageError("cannot write to \(path): \(error.reason)") }
     }
   }
-  private func copyRows(to new: borrowing Descriptor, inOrder: Bool) throws {
+  override func copyRows(to new: borrowing Descriptor, inOrder: Bool) throws {
     // First how many failures of each input count no more; then, from the oldest on, they are left out.
     var replaced: [InputKey: Int] = [:]
     var places: [(index: Int, offset: Int, length: Int)] = []

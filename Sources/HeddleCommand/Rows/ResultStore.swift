@@ -35,11 +35,6 @@ enum ResultMode {
   case goOn
 }
 
-extension ResultStore {
-  /// What the ledger knows an input by.
-  func key(of input: Input) -> InputKey { InputKey(input, asCell: knowsCells) }
-}
-
 extension InputKey {
   init(_ input: Input, asCell: Bool) {
     self = asCell ? InputKey(cell: Row.cell(of: input)) : InputKey(input.value)

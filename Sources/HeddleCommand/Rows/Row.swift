@@ -7,8 +7,6 @@ struct Row {
   /// nil: it succeeded.
   let failure: RowFailure?
   let input: Input
-  /// Where the input stands in the line, as JSON.
-  let inputRange: Range<Int>
   /// Where the value stands in the line, as JSON; nil: there is none.
   let valueRange: Range<Int>?
   /// What the call returned; nil: it failed.
@@ -30,9 +28,7 @@ struct Row {
     var writer = JSONWriter()
     writer.write(raw: "{\"index\": \(input.index), \"input\": ")
     // What was read as JSON or as text can be written as such.
-    let inputStart = writer.bytes.count
     if (try? writer.write(input.value)) == nil { writer.write(raw: "null") }
-    inputRange = inputStart..<writer.bytes.count
     var valueRange: Range<Int>?
     var failure: RowFailure?
     var returned: MarshaledValue?
