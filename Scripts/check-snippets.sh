@@ -3,6 +3,7 @@
 # and runs the README's quick commands on its own Python example.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. Scripts/prepare.sh
 root=$PWD
 snippets=$root/.build/snippets
 python3 -B Scripts/snippets/extract.py "$root" "$snippets"

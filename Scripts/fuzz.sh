@@ -4,6 +4,7 @@
 # HEDDLE_FUZZ_RECORD=FILE collects messages with outcomes that none before them had; what is worth it goes into Tests/HeddleWireTests/Corpus.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. Scripts/prepare.sh
 frames=${1:-10000000}
 sanitizer=${2:-}
 arguments=(-c release -Xswiftc -enable-testing --scratch-path "${HEDDLE_FUZZ_BUILD:-$PWD/.build/fuzz$sanitizer}")

@@ -9,7 +9,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 echo "measure: building (release)" >&2
 swift build -c release --product heddle > "$log" 2>&1 || { cat "$log" >&2; exit 1; }
-swift build -c release --package-path Benchmarks --scratch-path "$scratch" > "$log" 2>&1 || { cat "$log" >&2; exit 1; }
+swift build -c release --product Measure --package-path Benchmarks --scratch-path "$scratch" > "$log" 2>&1 || { cat "$log" >&2; exit 1; }
 json=""
 for argument in "$@"; do [ "$argument" = --json ] && json=--json; done
 python3 -B Benchmarks/python.py "$(swift build -c release --show-bin-path)/heddle" $json

@@ -3,6 +3,7 @@
 # What cannot run there is passed over by name, with the reason.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. Scripts/prepare.sh
 kind=${1:-}
 case $kind in address | thread) shift ;; *) echo "usage: Scripts/sanitize.sh address|thread [SUITE…]" >&2; exit 2 ;; esac
 scratch=${HEDDLE_SANITIZE_BUILD:-$PWD/.build/$kind}
@@ -21,10 +22,8 @@ export TSAN_OPTIONS=$signals:report_signal_unsafe=0:atexit_sleep_ms=0:report_thr
 skips=(
   "DebugInformationTests|compares with tools that take minutes over a sanitized executable"
 )
-case $kind in
-  address) skips+=("stackOverflow|the sanitizer's own frames need more than the stack that is left") ;;
-  thread) skips+=() ;;
-esac
+echo "sanitize: passed over: a job that overflows its stack: the sanitizer's own frames need more than the stack that is left"
+echo "sanitize: passed over: HeddleCommandTests: they start the tool as a program of its own, whose workers are Python's"
 arguments=()
 for skip in "${skips[@]}"; do
   echo "sanitize: passed over: ${skip%%|*}: ${skip#*|}"

@@ -301,7 +301,7 @@ class ToolTests(unittest.TestCase):
 
     def test_wrong_use_is_one_sentence_and_status_2(self):
         self.write("broken.py", "raise KeyError('at import')\n")
-        self.write("note", "import os; open('imported', 'w')\n")
+        self.write("note.py", "open('imported', 'w')\ndef f(x): return x\n")
         for arguments, part in [
             (["work.py:sane", "a"], "did you mean same?"),
             (["wrk.py:same", "a"], "did you mean work.py?"),
@@ -312,6 +312,7 @@ class ToolTests(unittest.TestCase):
             (["work.py:same", "a", "--python", "/bin/false"], "/bin/false is no Python"),
             (["work.py:same", "a", "--bogus"], "--bogus"),
             (["work.py:same", "a", "--timeout", "soon"], "30s"),
+            (["note.py:f", "a", "--timeout", "soon"], "30s"),
             (["work.py:same", "a", "--memory-limit", "much"], "500MB"),
             (["work.py:same", "a", "--workers", "0"], "at least 1"),
             (["work.py:same", "a", "--workers", "-3"], "at least 1"),

@@ -145,9 +145,9 @@ struct Gate: Sendable {
     }
   }
 }
-/// Returns once a worker has started the call.
+/// Returns once a worker has started the call, or it has ended.
 func isRunning(_ future: AnyFuture) async {
-  while future.state != .running { try? await Task.sleep(for: .milliseconds(2)) }
+  while !future.isDone && future.state != .running { try? await Task.sleep(for: .milliseconds(2)) }
 }
 /// Whether a process goes within ten seconds.
 ///

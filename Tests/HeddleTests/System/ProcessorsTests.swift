@@ -18,30 +18,21 @@ struct Machine: Sendable, CustomTestStringConvertible {
     32 24 0:28 / /sys/fs/cgroup/cpu,cpuacct rw shared:6 - cgroup cgroup rw,cpu,cpuacct
 
     """
+  /// Version 2, and a quota of the group that the process is in.
+  private static func quota(_ name: String, _ quota: String, processors: Int) -> Machine {
+    Machine(
+      name: name, files: ["/proc/self/mountinfo": unified, "/proc/self/cgroup": "0::/user\n", "/sys/fs/cgroup/user/cpu.max": quota + "\n"],
+      processors: processors)
+  }
   static let all = [
     Machine(name: "no cgroups", processors: 8),
     Machine(name: "no affinity either", affinity: 0, processors: 16),
     Machine(name: "nothing at all", affinity: 0, online: -1, processors: 1),
-    Machine(
-      name: "version 2 without limit",
-      files: ["/proc/self/mountinfo": unified, "/proc/self/cgroup": "0::/user\n", "/sys/fs/cgroup/user/cpu.max": "max 100000\n"],
-      processors: 8),
-    Machine(
-      name: "version 2, two processors",
-      files: ["/proc/self/mountinfo": unified, "/proc/self/cgroup": "0::/user\n", "/sys/fs/cgroup/user/cpu.max": "200000 100000\n"],
-      processors: 2),
-    Machine(
-      name: "version 2, one and a half are two",
-      files: ["/proc/self/mountinfo": unified, "/proc/self/cgroup": "0::/user\n", "/sys/fs/cgroup/user/cpu.max": "150000 100000\n"],
-      processors: 2),
-    Machine(
-      name: "version 2, a tenth is one",
-      files: ["/proc/self/mountinfo": unified, "/proc/self/cgroup": "0::/user\n", "/sys/fs/cgroup/user/cpu.max": "10000 100000\n"],
-      processors: 1),
-    Machine(
-      name: "version 2, more than the affinity",
-      files: ["/proc/self/mountinfo": unified, "/proc/self/cgroup": "0::/user\n", "/sys/fs/cgroup/user/cpu.max": "6400000 100000\n"],
-      processors: 8),
+    quota("version 2 without limit", "max 100000", processors: 8),
+    quota("version 2, two processors", "200000 100000", processors: 2),
+    quota("version 2, one and a half are two", "150000 100000", processors: 2),
+    quota("version 2, a tenth is one", "10000 100000", processors: 1),
+    quota("version 2, more than the affinity", "6400000 100000", processors: 8),
     Machine(
       name: "version 2, the tightest is an ancestor",
       files: [
