@@ -66,7 +66,7 @@ struct MapRun {
   }
 
   private func makeReader() throws -> InputReader {
-    guard let path = options.inputFile ?? options.named.file else {
+    guard let path = options.inputPath else {
       return InputReader(arguments: options.named.inputs, format: options.inputFormat)
     }
     let terminator = options.null ? 0 : LineReader.newline
@@ -176,7 +176,7 @@ struct MapRun {
       return (try PacedRunner(runner, pace: pace), nil)
     case .function(let target):
       // Who waits for inputs, waits with the target; there a mistake in it is to be said at once.
-      let isWaiting = options.inputFile.map { !Files.isRegular($0) } ?? false
+      let isWaiting = options.inputPath.map { !Files.isRegular($0) } ?? false
       let located = isWaiting || options.on != .processes && options.on != .threads ? nil : try locate(options, target)
       let interpreter = try located ?? check(options, target)
       try options.on.mode.demand(of: interpreter)
