@@ -154,9 +154,9 @@ struct MapCommand: ParsableCommand {
 
   /// What stands on the command line beside the options.
   var named: NamedInputs { NamedInputs(words) }
-  /// `--halt`, or `--max-failures` in its words.
   /// The file of inputs, by option or after `::::`.
   var inputPath: String? { inputFile ?? named.file }
+  /// `--halt`, or `--max-failures` in its words.
   var haltCondition: HaltCondition? {
     halt?.condition ?? maxFailures.map { HaltCondition(isNow: false, event: .fail, count: Double($0), isPercent: false) }
   }
