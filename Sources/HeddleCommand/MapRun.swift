@@ -337,7 +337,7 @@ enum MapWork {
   var origin: Origin {
     switch self {
     case .function(let target): Origin(target)
-    case .command(let template): Origin(target: name, digest: nil)
+    case .command: Origin(target: name, digest: nil)
     }
   }
   /// The command for an input, as a shell would take it; nil: it is a function.
