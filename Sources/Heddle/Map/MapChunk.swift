@@ -142,6 +142,8 @@ import Synchronization
 
 extension JobError {
   static var chunkIncomplete: JobError {
-    JobError(code: .notDecodable, message: "The worker did not answer each of the items of a map that it was sent together, or answered some twice.")
+    JobError(
+      code: .notDecodable,
+      message: "The worker did not answer each of the items of a map that it was sent together, or answered some twice.")
   }
 }
