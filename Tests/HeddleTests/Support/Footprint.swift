@@ -19,8 +19,7 @@ struct Footprint: Sendable {
         // A zombie's command line is empty. Other children (of other suites) are none of our business.
         let command = text(of: "/proc/\(pid)/cmdline") ?? ""
         if command.isEmpty || command.hasPrefix("heddle-worker") {
-          let status = text(of: "/proc/\(pid)/stat").flatMap { $0.split(separator: ")").last?.split(separator: " ").first.map(String.init) }
-          footprint.children[pid] = status ?? "?"
+          footprint.children[pid] = processState(pid).map(String.init) ?? "?"
         }
       }
       let name = (text(of: "/proc/self/task/\(task)/comm") ?? "").split(separator: "\n").first.map(String.init) ?? ""
@@ -50,6 +49,33 @@ struct Footprint: Sendable {
     }
     return excess.sorted()
   }
+}
+
+// MARK: Other processes
+
+/// The state of a process as the kernel's letter; nil: there is none.
+func processState(_ pid: Int32) -> Character? {
+  // The name before it may hold anything, a parenthesis too.
+  text(of: "/proc/\(pid)/stat").flatMap { $0.split(separator: ")").last?.dropFirst().first }
+}
+/// Whether a process is there and not only waits to be buried.
+func isAlive(_ pid: Int32) -> Bool { processState(pid).map { !"ZX".contains($0) } ?? false }
+/// Whether somebody stopped it (SIGSTOP).
+func isSuspended(_ pid: Int32) -> Bool { processState(pid) == "T" }
+
+/// fork(2), which is hidden from Swift; a job's child may be made by any library.
+func forked() -> Int32 {
+  typealias Fork = @convention(c) () -> Int32
+  return unsafe unsafeBitCast(dlsym(nil, "fork"), to: Fork.self)()
+}
+/// A process that a job starts: it sleeps until it is killed.
+func startSleeper(inOwnSession: Bool = false) -> Int32 {
+  let child = forked()
+  if child == 0 {
+    if inOwnSession { setsid() }
+    while true { pause() }
+  }
+  return child
 }
 
 // MARK: Files, without Foundation: a worker of these tests starts as fast as a user's.
