@@ -96,6 +96,29 @@ private struct Starves: Job {
     return [starved, refused, fed].map { "\($0)" }
   }
 }
+/// In a worker: a pool where no file may be as large as what it shares with its workers.
+private struct Cramped: Job {
+  func run() async throws -> [String] {
+    var refusals: [String] = []
+    let before = limitFiles(to: 1 << 20)
+    // On this thread, which takes signals as a user's does: the kernel's answer to a file that is too large would be one.
+    do { _ = try SharedMemory(byteCount: 2 << 20) } catch { refusals.append("\(error)") }
+    let pool = ProcessPoolExecutor(maxWorkers: 1)
+    let refused = await pool.submit(Doubled(value: 1)).result
+    _ = limitFiles(to: before)
+    let fed = await pool.submit(Doubled(value: 2)).result
+    await pool.shutdown(.finishAll)
+    return ["\(refused)", "\(fed)"] + refusals
+  }
+  private func limitFiles(to byteCount: rlim_t) -> rlim_t {
+    var limit = rlimit()
+    getrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit)
+    defer { setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) }
+    let before = limit.rlim_cur
+    limit.rlim_cur = byteCount
+    return before
+  }
+}
 /// In a worker: pools where there may be no more processes and threads.
 private struct Crowded: Job {
   var group: String
@@ -192,6 +215,12 @@ extension Core {
       #expect(told[0].contains("workerNotStarted") && told[0].contains("Too many open files"), "\(told[0])")
       #expect(told[1].contains("workerNotStarted") && told[1].contains("Too many open files"), "\(told[1])")
       #expect(told[2] == "success(4)")
+    }
+    @Test func `where no file may be as large as a worker needs, jobs fail with a reason, and go on when one may`() async throws {
+      let told = try await withPool { pool in try await pool.submit(Cramped()).value }
+      #expect(told[0].contains("workerNotStarted") && told[0].contains("File too large"), "\(told[0])")
+      #expect(told[1] == "success(4)")
+      #expect(told.count == 3 && told[2].contains("File too large"), "\(told)")
     }
     @Test(.enabled(if: mkdir("/sys/fs/cgroup/pids/heddle-probe", 0o700) == 0 && rmdir("/sys/fs/cgroup/pids/heddle-probe") == 0))
     func `without processes and threads jobs fail with a reason, and go on when there may be some`() async throws {
