@@ -35,7 +35,10 @@ for skip in "${skips[@]}"; do
   echo "sanitize: passed over: ${skip%%|*}: ${skip#*|}"
   skipping+=(--skip "${skip%%|*}")
 done
-[ -n "${HEDDLE_SANITIZE_BUILT:-}" ] || swift build --build-tests "${arguments[@]}"
+[ -n "${HEDDLE_SANITIZE_BUILT:-}" ] || swift build --build-tests "${arguments[@]}" > "$logs/build.log" 2>&1 || {
+  grep -E "error:" "$logs/build.log" || tail -n 20 "$logs/build.log"
+  exit 1
+} >&2
 
 # A test is listed as TARGET.SUITE/SUITE/`name`(…); the last part is the test's own. The codec's are one process: they are fast.
 listed=$(swift test list --skip-build "${arguments[@]}" 2> /dev/null)
