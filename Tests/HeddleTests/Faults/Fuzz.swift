@@ -219,6 +219,8 @@ private struct WritesFrames: Job {
         if let base = bytes.baseAddress { unsafe (place + 16).copyMemory(from: base, byteCount: bytes.count) }
       }
       head &+= size
+      // It asks to be rung for whenever it is read, and takes no bell: who rings must not wait for it.
+      unsafe memory.words.storeBytes(of: UInt64(number + 1), toByteOffset: RegionLayout.wantsRoom, as: UInt64.self)
       atomicMemoryFence()
       unsafe memory.words.storeBytes(of: head, as: UInt64.self)
       counter.add()

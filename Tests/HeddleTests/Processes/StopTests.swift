@@ -3,7 +3,7 @@ import Heddle
 import HeddleSystem
 import Testing
 
-/// Marks each SIGTERM that it gets; may leave then.
+/// Marks each SIGTERM that it gets, and so does a process that it has started; both may leave then.
 private struct Heeds: Job {
   var path: String
   var leaves: Bool
@@ -17,7 +17,8 @@ private struct Heeds: Job {
     } else {
       signal(SIGTERM) { _ in mark() }
     }
-    append(Array("\(getpid())\n".utf8), to: path + ".pid")
+    // The handlers are the child's too.
+    append(Array("\(getpid())\n\(startSleeper())\n".utf8), to: path + ".pid")
     while true { pause() }
   }
 }
@@ -93,13 +94,33 @@ private struct Mutes: Job {
     return try await withPool { pool in try await pool.submit(Shouts(lines: 2000)).value }
   }
 }
-/// Leaves a process behind that holds the worker's standard error, in a session of its own, and ends its worker.
+/// Leaves a process behind that holds the worker's standard error, perhaps in a session of its own, and ends its worker.
 private struct LeavesDaemon: Job {
   var path: String
+  var hasSession = true
   func run() async throws -> Int {
-    let number = startSleeper(inOwnSession: true)
+    let number = startSleeper(inOwnSession: hasSession)
     append(Array("\(number)".utf8), to: path)
     exit(3)
+  }
+}
+/// In a worker: a pool whose worker is killed while it sleeps, just before it is rung for.
+private struct RingsForTheDead: Job {
+  func run() async throws -> Int {
+    signal(SIGPIPE, SIG_DFL)
+    return try await withPool { pool in
+      var sum = 0
+      for round in 0..<120 {
+        let pid = try await pool.submit(ProcessNumber()).value
+        // It sleeps after some 30 µs without a job. Then it dies: its socket closes before anybody is told of its end.
+        usleep(300)
+        kill(pid, SIGKILL)
+        let begin = MonotonicTime.now
+        while MonotonicTime.now - begin < .microseconds(round * 10) {}
+        sum += try await pool.submit(Doubled(value: 1)).value
+      }
+      return sum
+    }
   }
 }
 /// In a worker: what its own worker finds open, where this process has a descriptor that is not close-on-exec.
@@ -161,9 +182,10 @@ extension Core {
         let future = pool.submit(Heeds(path: scratch.path("marks"), leaves: leaves), options: JobOptions(timeout: .milliseconds(100)))
         let error = await future.result.jobError
         #expect(error?.code == .timedOut, "\(error as Any)")
-        let pid = try #require(Int32(text(of: scratch.path("marks.pid"))?.split(separator: "\n").first ?? ""))
-        try await eventually("the end of \(pid)", limit: .seconds(5)) { !isAlive(pid) }
-        #expect(scratch.count("marks") == 1, "SIGTERM comes before SIGKILL, once")
+        let pids = (text(of: scratch.path("marks.pid")) ?? "").split(separator: "\n").compactMap { Int32($0) }
+        #expect(pids.count == 2)
+        try await eventually("the end of \(pids)", limit: .seconds(5)) { !pids.contains(where: isAlive) }
+        #expect(scratch.count("marks") == 2, "SIGTERM comes before SIGKILL, once to each")
       }
     }
     @Test func `where our standard error takes no more, who prints waits and nobody else`() async throws {
@@ -186,6 +208,15 @@ extension Core {
       let daemon = try #require(Int32(text(of: scratch.path("daemon")) ?? ""))
       #expect(isAlive(daemon), "what has a session of its own is out of reach")
     }
+    @Test func `a worker that ends by itself takes with it what its job has started`() async throws {
+      let scratch = Scratch()
+      try await withPool { pool in
+        let error = await pool.submit(LeavesDaemon(path: scratch.path("child"), hasSession: false)).result.jobError
+        #expect(error?.exit == .code(3), "\(error as Any)")
+        let child = try #require(Int32(text(of: scratch.path("child")) ?? ""))
+        try await eventually("the end of \(child)", limit: .seconds(5)) { !isAlive(child) }
+      }
+    }
     @Test func `a handler that is behind holds up who prints, so that what waits for it is bounded`() async throws {
       let gate = ThreadGate()
       let pool = ProcessPoolExecutor(maxWorkers: 1, configuration: ProcessPoolConfiguration(output: .lines { _ in gate.wait() }))
@@ -205,6 +236,10 @@ extension Core {
       try await within("the flood") { _ = try await flood.value }
       #expect(scratch.count("lines") == lines / 1000)
       try await within("shutdown") { await pool.shutdown(.finishAll) }
+    }
+    @Test func `a bell for a worker that has just died ends nobody`() async throws {
+      let sum = try await withPool { pool in try await pool.submit(RingsForTheDead()).value }
+      #expect(sum == 240)
     }
     @Test func `a worker holds no descriptor of the program around it`() async throws {
       let found = try await withPool { pool in try await pool.submit(LeavesOpen()).value }

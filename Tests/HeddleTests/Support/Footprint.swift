@@ -13,11 +13,14 @@ struct Footprint: Sendable {
 
   static func now() -> Footprint {
     var footprint = Footprint()
+    var helperPipes = 0
     for task in names(in: "/proc/self/task") {
       for child in (text(of: "/proc/self/task/\(task)/children") ?? "").split(separator: " ") {
         guard let pid = Int32(child) else { continue }
         // A zombie's command line is empty. Other children (of other suites) are none of our business.
         let command = text(of: "/proc/\(pid)/cmdline") ?? ""
+        // A sanitizer's own helper for what it has to name, once it has had to.
+        if command.contains("llvm-symbolizer") { helperPipes += 2 }
         if command.isEmpty || command.hasPrefix("heddle-worker") {
           footprint.children[pid] = processState(pid).map(String.init) ?? "?"
         }
@@ -32,6 +35,7 @@ struct Footprint: Sendable {
       let kind = target.split(separator: ":").first.map(String.init) ?? target
       footprint.descriptors[target.contains(":[") && !target.hasPrefix("anon") ? kind : target, default: 0] += 1
     }
+    if helperPipes > 0 { footprint.descriptors["pipe", default: 0] -= helperPipes }
     let maps = text(of: "/proc/self/maps") ?? ""
     footprint.mappings = maps.split(separator: "\n").count { $0.contains("memfd:heddle") }
     return footprint
