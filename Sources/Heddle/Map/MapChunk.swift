@@ -61,7 +61,7 @@ import Synchronization
 
   @usableFromInline override var isAsync: Bool { true }
   @usableFromInline override nonisolated(nonsending) func executeAsync() async {
-    guard start(), let body = unsafe body else { return }
+    guard let body = unsafe body else { return }
     let begin = heddle_monotonic_nanoseconds()
     let piece = await body(self)
     unsafe self.body = nil

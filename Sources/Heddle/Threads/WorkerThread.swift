@@ -62,7 +62,8 @@ final class WorkerThread: Sendable {
         let future = unsafe reference.takeRetainedValue()
         let bits = unsafe UInt(bitPattern: Unmanaged.passUnretained(future).toOpaque())
         current.store(bits, ordering: .releasing)
-        if future.isAsync { await future.executeAsync() } else { future.execute() }
+        // Only who has started it may look at its work: another thread may run it just now, inside a job that waits for it.
+        if future.start() { if future.isAsync { await future.executeAsync() } else { future.execute() } }
         // Whoever borrows the word holds it for some instructions.
         while !current.compareExchange(expected: bits, desired: 0, ordering: .acquiringAndReleasing).exchanged { heddle_pause() }
         if future.wasTold { return false }
