@@ -45,6 +45,25 @@ struct ProgramTests: Sendable {
           answer.raise_for_status()
           return answer.json()
       """)
+    try folder.write(
+      "server.py",
+      """
+      import http.server, threading
+      class Handler(http.server.BaseHTTPRequestHandler):
+          def do_GET(self):
+              body = b'{"page": %s}' % self.path.strip("/").encode()
+              self.send_response(200)
+              self.send_header("Content-Type", "application/json")
+              self.send_header("Content-Length", str(len(body)))
+              self.end_headers()
+              self.wfile.write(body)
+          def log_message(self, *_): pass
+      def start():
+          "Serves as long as its worker lives."
+          server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+          threading.Thread(target=server.serve_forever, daemon=True).start()
+          return server.server_address[1]
+      """)
   }
   struct Spectrum: Decodable, Equatable {
     var peak: Int
@@ -77,12 +96,13 @@ struct ProgramTests: Sendable {
   }
   @Test(arguments: settings)
   func `requests runs where it can`(setting: Setting) async throws {
-    let server = try PageServer()
-    defer { server.stop() }
-    let loaded = try await run(setting, needs: "requests", count: 16) { number in
-      PythonCall<[String: Int]>("\(folder.path)/page.py:fetch", "\(server.address)/\(number)")
-    } expected: { number in
-      ["page": number]
+    let loaded = try await withExecutor(PythonExecutor(maxWorkers: 1)) { (server) async throws in
+      let port = try await server.submit(PythonCall<Int>("\(folder.path)/server.py:start")).value
+      return try await run(setting, needs: "requests", count: 16) { number in
+        PythonCall<[String: Int]>("\(folder.path)/page.py:fetch", "http://127.0.0.1:\(port)/\(number)")
+      } expected: { number in
+        ["page": number]
+      }
     }
     #expect(loaded || setting.mode == .interpreters || setting.mode == .freeThreaded)
   }
@@ -123,9 +143,16 @@ enum PackageEnvironment {
     lock.lock()
     defer { lock.unlock() }
     if FileManager.default.fileExists(atPath: mark) { return python }
-    // pip of the Python that is found without a name installs for others, some of which have none.
-    let pip = try PythonInterpreter.find().executable
-    for arguments in [
+    // A virtual environment looks for its library beside the interpreter itself, not beside a link to it.
+    let base = Files.resolved(base)
+    // pip of the Python that is found without a name installs for others, some of which have none; a new one, which knows
+    // the files for free-threaded builds.
+    let own = "\(root.path)/.build/test-environments/pip"
+    let pip = "\(own)/bin/python3"
+    let upgrade =
+      FileManager.default.isExecutableFile(atPath: "\(own)/bin/pip")
+      ? [] : [[try PythonInterpreter.find().executable, "-m", "venv", own], [pip, "-m", "pip", "install", "-q", "-U", "pip"]]
+    for arguments in upgrade + [
       [base, "-m", "venv", "--without-pip", "--clear", folder],
       [pip, "-m", "pip", "--python", python, "install", "-q", "--disable-pip-version-check"] + packages,
     ] {
@@ -137,42 +164,5 @@ enum PackageEnvironment {
     }
     _ = FileManager.default.createFile(atPath: mark, contents: nil)
     return python
-  }
-}
-
-/// A server on this machine that answers `/5` with `{"page": 5}`.
-final class PageServer {
-  let address: String
-  private let process = Process()
-
-  init() throws {
-    process.executableURL = URL(filePath: try PythonInterpreter.find().executable)
-    process.arguments = [
-      "-c",
-      """
-      import http.server
-      class Handler(http.server.BaseHTTPRequestHandler):
-          def do_GET(self):
-              body = b'{"page": %s}' % self.path.strip("/").encode()
-              self.send_response(200)
-              self.send_header("Content-Type", "application/json")
-              self.send_header("Content-Length", str(len(body)))
-              self.end_headers()
-              self.wfile.write(body)
-          def log_message(self, *_): pass
-      server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-      print(server.server_address[1], flush=True)
-      server.serve_forever()
-      """,
-    ]
-    let output = Pipe()
-    process.standardOutput = output
-    try process.run()
-    let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
-    address = "http://127.0.0.1:\(line.trimmingCharacters(in: .whitespacesAndNewlines))"
-  }
-  func stop() {
-    process.terminate()
-    process.waitUntilExit()
   }
 }
