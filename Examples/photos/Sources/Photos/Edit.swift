@@ -10,7 +10,7 @@ struct Edited: Codable, Equatable, Sendable {
   var mean: [Int]
 }
 
-/// Makes a photo smaller, sharper and a little warmer, as photos.py does; writes NAME-swift.jpg beside it.
+/// Makes a photo smaller, sharper and a little warmer; writes NAME-swift.jpg beside it.
 ///
 /// In a process a photo that crashes the library costs that photo.
 struct Edit: Job {
