@@ -21,18 +21,27 @@ final class SwiftReceiver<Output: Codable & Sendable>: ResultReceiver {
   }
 
   func receive(_ future: AnyFuture, _ answer: WorkerAnswer, decoder: MessageDecoder) {
-    let (kind, bytes, segments) = unsafe (answer.kind, answer.bytes, answer.segments)
     // SAFETY: the pool hands back the future that was submitted with this receiver's type.
     let future = unsafe unsafeDowncast(future, to: Future<Output>.self)
+    do { unsafe future.succeed(try output(answer.kind, answer.bytes, answer.segments, decoder)) } catch { future.fail(error) }
+  }
+  /// The output that a worker sent.
+  ///
+  /// - Throws: what its job threw, or why there is no output.
+  @inline(__always)
+  func output(
+    _ kind: UInt32, _ bytes: UnsafeRawBufferPointer, _ segments: (any SegmentSource)?, _ decoder: MessageDecoder
+  ) throws -> Output {
     if kind == ResultKind.value {
-      do { unsafe future.succeed(try decoder.decode(Output.self, from: bytes, segments: segments)) } catch {
-        future.fail(JobError.outputNotDecodable(job, error))
+      do { return unsafe try decoder.decode(Output.self, from: bytes, segments: segments) } catch {
+        throw JobError.outputNotDecodable(job, error)
       }
-      return
     }
-    do { unsafe future.fail(try failure(kind, bytes, segments, decoder)) } catch {
-      future.fail(JobError(code: .notDecodable, message: "\(job) failed in its worker, but its error cannot be decoded: \(error)."))
+    let failure: any Error
+    do { failure = unsafe try self.failure(kind, bytes, segments, decoder) } catch {
+      failure = JobError(code: .notDecodable, message: "\(job) failed in its worker, but its error cannot be decoded: \(error).")
     }
+    throw failure
   }
   private func failure(
     _ kind: UInt32, _ bytes: UnsafeRawBufferPointer, _ segments: (any SegmentSource)?, _ decoder: MessageDecoder

@@ -14,6 +14,8 @@ final class WorkerLoop: @unchecked Sendable {
   @exclusivity(unchecked) private var requests: RingReader
   @exclusivity(unchecked) private var responses: ResponseWriter
   @exclusivity(unchecked) private var runners: [JobRunner] = []
+  /// Whether jobs of a type come several at a time.
+  @exclusivity(unchecked) private var takesChunks: [Bool] = []
   /// Whether what jobs print is told apart by marks.
   private let marksOutput = heddle_marks_output()
   private let encoder = MessageEncoder()
@@ -66,12 +68,18 @@ final class WorkerLoop: @unchecked Sendable {
       let payload = unsafe requests.bytes(offset: Frame.headerByteCount, count: count)
       switch header.kind {
       case RequestKind.define:
-        unsafe runners.append(JobRunner.make(named: String(decoding: payload, as: UTF8.self)))
+        let name = unsafe ChunkDefinition.name(in: payload)
+        unsafe runners.append(JobRunner.make(named: name ?? String(decoding: payload, as: UTF8.self)))
+        unsafe takesChunks.append(name != nil)
         pass(Frame.byteCount(payload: count))
       case RequestKind.job, RequestKind.beginJob:
         // Written out here: each asynchronous function costs an allocation of its frame.
         guard unsafe begin(header, payload) else { break }
         let runner = unsafe runners[Int(header.type)]
+        if unsafe takesChunks[Int(header.type)] {
+          unsafe await runChunk(header, payload, runner)
+          break
+        }
         let kind: UInt32
         if header.kind == RequestKind.job {
           kind = unsafe await runner.run(payload, segments: nil, decoder: decoder, encoder: encoder)
@@ -107,6 +115,21 @@ final class WorkerLoop: @unchecked Sendable {
     }
     pass(Frame.byteCount(payload: payload.count))
     return false
+  }
+  /// Runs the items of a map that came together, one after another.
+  private func runChunk(_ header: FrameHeader, _ payload: UnsafeRawBufferPointer, _ runner: JobRunner) async {
+    var writer = unsafe ChunkWriter(position: UInt64(header.position), &responses)
+    var offset = 0
+    while let item = unsafe Records.next(in: payload, at: &offset) {
+      let kind = unsafe await runner.run(item.bytes, segments: nil, decoder: decoder, encoder: encoder)
+      unsafe writer.write(kind, encoder, &responses)
+      if unsafe encoder.hasSegments || encoder.bytes.count > Frame.payloadLimit { encoder.reset() }
+    }
+    pass(Frame.byteCount(payload: payload.count))
+    unsafe writer.finish(&responses)
+    unsafe jobs += 1
+    unsafe burst += 1
+    reportIfDue()
   }
   /// A job that comes in parts, of which `payload` tells the shape.
   private func incoming(_ payload: UnsafeRawBufferPointer) -> IncomingMessage {
