@@ -126,6 +126,8 @@ extension Misfortune {
   }
   @inline(never) private func deep(_ depth: Int) -> Int {
     var room: (Int, Int, Int, Int, Int, Int, Int, Int) = (depth, depth, depth, depth, depth, depth, depth, depth)
+    // Never so; but that it has no end is not to be seen by the compiler, which would warn.
+    if depth < 0 { return 0 }
     room.0 = deep(room.7 &+ 1)
     return room.0 &+ room.1
   }
