@@ -1,117 +1,100 @@
+import CGauges
+import Gauges
 import Glibc
 import Heddle
 
-struct Nothing: Job {
-  var number: Int
-  func run() async throws -> Int { number &+ 1 }
-}
-/// Computes for a while: numbers below the limit that are prime, the slow way.
-struct Primes: Job {
-  var limit: Int
-  func run() async throws -> Int {
-    (2..<limit).count { number in !(2..<number).prefix { $0 * $0 <= number }.contains { number.isMultiple(of: $0) } }
-  }
-}
-
-/// Prints what issue 3 asks to be shown.
+/// Prints the table of what Heddle must reach: every row with the figures of its runs, those of its peers in the same runs, and a verdict.
 ///
-/// Options: --json, --jobs N (default 1000000), --runs N (default 5).
+/// Options: --json, --only ROW[,ROW], --runs N (5), --quick, --list, --peers SOURCES BUILT. Scripts/measure.sh builds and starts it.
 @main
 struct Measure {
-  static func main() async throws {
-    let arguments = CommandLine.arguments
-    func option(_ name: String, _ standard: Int) -> Int {
-      arguments.firstIndex(of: name).flatMap { $0 + 1 < arguments.count ? Int(arguments[$0 + 1]) : nil } ?? standard
-    }
-    var report = Report(isJSON: arguments.contains("--json"))
-    report.add("processors", Double(Parallelism.available), "processors")
-    try await cores(&report)
-    try await waits(&report)
-    try await million("2 processes", ProcessPoolExecutor(maxWorkers: 2), option("--jobs", 1_000_000), &report)
-    try await million("4 threads", ThreadPoolExecutor(maxWorkers: 4), option("--jobs", 1_000_000), &report)
-    try await costs(&report, runs: option("--runs", 5))
-    report.finish()
-  }
+  static let rows: [any Row.Type] = [
+    ProcessFlood.self, ProcessSingle.self, ProcessQuiet.self, Start.self, Arrays.self, ThreadFlood.self, ThreadSingle.self,
+    ThreadMap.self, ProcessMap.self, PythonFlood.self, Mixed.self, BesideSlow.self, IdleMemory.self, IdleSwitches.self,
+    QueuedMemory.self, Growth.self, Crowd.self, Contention.self,
+  ]
 
-  /// Cores used by computing jobs on as many threads as there are processors.
-  static func cores(_ report: inout Report) async throws {
-    let threads = ThreadPoolExecutor()
-    let before = processorTime()
-    let time = try await seconds { for try await _ in threads.map((0..<200).map { _ in Primes(limit: 60_000) }) {} }
-    report.add("cores used by ThreadPoolExecutor, computing", (processorTime() - before) / time, "cores")
-    await threads.shutdown()
-  }
-  /// Eighty waits of 20 ms on eight threads: 0.2 s is the least.
-  static func waits(_ report: inout Report) async throws {
-    let threads = ThreadPoolExecutor(maxWorkers: 8)
-    var runs: [Double] = []
-    for _ in 0..<5 {
-      runs.append(
-        try await seconds {
-          let futures = (0..<80).map { _ in threads.submit { usleep(20_000) } }
-          for future in futures { _ = try await future.value }
-        })
+  static func main() async {
+    var arguments = Array(CommandLine.arguments.dropFirst())
+    if arguments == ["--burn"] { gauge_burn_forever() }
+    func flag(_ name: String) -> Bool {
+      defer { arguments.removeAll { $0 == name } }
+      return arguments.contains(name)
     }
-    report.add("80 waits of 20 ms on 8 threads", runs: runs, "s")
-    await threads.shutdown()
+    func option(_ name: String, _ count: Int = 1) -> [String]? {
+      guard let place = arguments.firstIndex(of: name) else { return nil }
+      guard place + count < arguments.count else { usage("\(name) needs \(count) more") }
+      let values = Array(arguments[(place + 1)...(place + count)])
+      arguments.removeSubrange(place...(place + count))
+      return values
+    }
+    let isJSON = flag("--json")
+    let isQuick = flag("--quick")
+    let isList = flag("--list")
+    let runs = option("--runs").map { Int($0[0]) ?? 0 } ?? (isQuick ? 1 : 5)
+    let peers = option("--peers", 2) ?? ["", ""]
+    let only = option("--only").map { $0[0].split(separator: ",").map(String.init) }
+    guard arguments.isEmpty else { usage("unknown: \(arguments.joined(separator: " "))") }
+    guard runs > 0 else { usage("--runs needs a number of at least 1") }
+    if isList { return print(rows.map { "\($0.name): \($0.work)" }.joined(separator: "\n")) }
+    if let unknown = only?.first(where: { name in !rows.contains { $0.name == name } }) { usage("no row is called \(unknown)") }
+
+    let chosen = rows.filter { row in only?.contains(row.name) ?? true }
+    // A task of its own, as in a program that computes beside its main actor; rows that are about the main actor go there.
+    let (text, isFailed) = await Task.detached {
+      await measure(chosen, Bench(runs: runs, isQuick: isQuick, sources: peers[0], built: peers[1]), isJSON: isJSON)
+    }.value
+    print(text)
+    exit(isFailed ? 1 : 0)
   }
-  /// Very many jobs through `map`, every result checked; memory must not grow with them.
-  static func million<E: JobExecutor>(_ name: String, _ executor: E, _ count: Int, _ report: inout Report) async throws {
-    for try await _ in executor.map((0..<10_000).lazy.map { Nothing(number: $0) }) {}
-    let before = memory("VmRSS")
-    var most = before
-    var next = 0
-    let time = try await seconds {
-      for try await value in executor.map((0..<count).lazy.map { Nothing(number: $0) }) {
-        next += 1
-        guard value == next else { fatalError("job \(next - 1) gave \(value)") }
-        if next % 10_000 == 0 { most = max(most, memory("VmRSS")) }
+  /// The exit status is that of the measuring: a figure that is not reached is no failure of it.
+  static func measure(_ rows: [any Row.Type], _ bench: Bench, isJSON: Bool) async -> (String, Bool) {
+    var results: [RowResult] = []
+    for row in rows {
+      let result = await measure(row, bench)
+      results.append(result)
+      // Each as soon as it is there; where standard output is to be JSON, elsewhere.
+      Console.line(TextTable.text(of: result), to: isJSON ? 2 : 1)
+    }
+    return (
+      isJSON ? JSONReport.text(of: results, machine: Machine.facts(), runs: bench.runs) : TextTable.summary(results),
+      results.contains { $0.failure != nil }
+    )
+  }
+  static func measure<R: Row>(_ type: R.Type, _ bench: Bench) async -> RowResult {
+    var samples: [Sample] = []
+    do {
+      var row = try await type.init(bench)
+      // The first starts workers and peers, fills caches, and does not count.
+      for run in 0...bench.runs {
+        var sample = Sample()
+        try await row.run(&sample)
+        if run > 0 { samples.append(sample) }
       }
+      await row.end()
+      bench.endPeers()
+      return RowResult(type, samples)
+    } catch {
+      bench.endPeers()
+      return RowResult(type, samples, failure: "\(error)")
     }
-    guard next == count else { fatalError("\(next) results of \(count) jobs") }
-    await executor.shutdown(.finishAll)
-    report.add("\(count) jobs mapped through \(name)", time, "s")
-    report.add("\(count) jobs mapped through \(name), growth of memory", most - before, "MiB")
   }
-  /// What a job costs, beside a task group in the same run.
-  static func costs(_ report: inout Report, runs: Int) async throws {
-    let processes = ProcessPoolExecutor(maxWorkers: 2)
-    let threads = ThreadPoolExecutor(maxWorkers: 2)
-    let count = 200_000
-    let single = 20_000
-    var flood: [Double] = []
-    var one: [Double] = []
-    var threadFlood: [Double] = []
-    var group: [Double] = []
-    var ratio: [Double] = []
-    for _ in 0..<(runs + 1) {
-      try await flood.append(seconds { try await submitAll(processes, count) } / Double(count) * 1e6)
-      try await one.append(
-        seconds { for number in 0..<single { _ = try await processes.submit(Nothing(number: number)).value } } / Double(single) * 1e6)
-      try await threadFlood.append(seconds { try await submitAll(threads, count) } / Double(count) * 1e6)
-      await group.append(
-        seconds {
-          let sum = await withTaskGroup(of: Int.self) { group in
-            for number in 0..<count { group.addTask { number &+ 1 } }
-            return await group.reduce(0, &+)
-          }
-          precondition(sum == count * (count + 1) / 2)
-        } / Double(count) * 1e6)
-      ratio.append(flood.last! / group.last!)
-    }
-    // The first run starts the workers.
-    report.add("process flood", runs: Array(flood.dropFirst()), "µs a job")
-    report.add("process, one at a time", runs: Array(one.dropFirst()), "µs a job")
-    report.add("thread flood", runs: Array(threadFlood.dropFirst()), "µs a job")
-    report.add("TaskGroup", runs: Array(group.dropFirst()), "µs a task")
-    report.add("process flood / TaskGroup", runs: Array(ratio.dropFirst()), "times")
-    await processes.shutdown()
-    await threads.shutdown()
+  static func usage(_ mistake: String) -> Never {
+    Console.line("measure: \(mistake)\nusage: Scripts/measure.sh [--json] [--only ROW[,ROW]] [--runs N] [--quick] [--list]", to: 2)
+    exit(2)
   }
-  static func submitAll<E: JobExecutor>(_ executor: E, _ count: Int) async throws {
-    let futures = (0..<count).map { executor.submit(Nothing(number: $0)) }
-    var sum = 0
-    for future in futures { sum &+= try await future.value }
-    precondition(sum == count * (count + 1) / 2)
+}
+
+/// Where the figures were measured.
+enum Machine {
+  static func facts() -> [(String, String)] {
+    let model = ProcessGauges.text(of: "/proc/cpuinfo").split(separator: "\n").first { $0.hasPrefix("model name") }
+    let memory = ProcessGauges.text(of: "/proc/meminfo").split(separator: "\n").first { $0.hasPrefix("MemTotal") }
+    let gibibytes = memory.flatMap { $0.split { !$0.isNumber }.first }.flatMap { Int($0) }.map { "\(($0 + 524_288) / 1_048_576) GiB" }
+    return [
+      ("processors", "\(Parallelism.available)"), ("model", model.map { String($0.split(separator: ":")[1].dropFirst()) } ?? "unknown"),
+      ("memory", gibibytes ?? "unknown"),
+      ("kernel", ProcessGauges.text(of: "/proc/sys/kernel/osrelease").split(separator: "\n").first.map(String.init) ?? "unknown"),
+    ]
   }
 }
