@@ -17,13 +17,18 @@ def tool():
     for path in [os.environ.get("HEDDLE"), ROOT + "/.build/release/heddle", ROOT + "/.build/debug/heddle"]:
         if path and os.path.exists(path):
             return os.path.abspath(path)
-    sys.exit("there is no heddle: swift build -c release --product heddle")
+    print("building heddle, which takes some minutes the first time", file=sys.stderr)
+    build = ["swift", "build", "-c", "release", "--product", "heddle", "--package-path", ROOT]
+    run = subprocess.run(build, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+    if run.returncode:
+        sys.exit(run.stdout)
+    return ROOT + "/.build/release/heddle"
 
 
 def compare(ways, check_values=True):
     """Runs each way, prints a table, and returns the rows of the last."""
     expected = None
-    print("%-34s %8s %11s" % ("", "seconds", "cores used"))
+    print("%-34s %8s %11s" % ("in Python", "seconds", "cores used"))
     for name, arguments in ways:
         begin = time.perf_counter()
         run = subprocess.run([tool(), "map"] + arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
@@ -55,3 +60,26 @@ def install(*packages):
     if subprocess.call([python, "-m", "pip", "install", "-q", "--disable-pip-version-check"] + list(packages)):
         sys.exit("could not install " + " ".join(packages))
     return python
+
+
+def swift(folder, product, arguments, packages=()):
+    """Builds the Swift half of an example, runs it, shows its table, and returns the fields of its result lines."""
+    missing = [debian for header, debian in packages if subprocess.call(["pkg-config", "--exists", header])]
+    if missing:
+        print("installing %s" % " ".join(missing), file=sys.stderr)
+        install = "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "
+        if subprocess.call(install + " ".join(missing), shell=True, stdout=sys.stderr):
+            sys.exit("could not install %s; the Swift half needs it" % " ".join(missing))
+    build = ["swift", "build", "-c", "release", "--package-path", folder, "--scratch-path", ROOT + "/.build/examples/" + product]
+    print("building the Swift half, which takes some minutes the first time", file=sys.stderr)
+    run = subprocess.run(build + ["--product", product], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+    if run.returncode:
+        sys.exit(run.stdout)
+    place = subprocess.check_output(build + ["--show-bin-path"], universal_newlines=True).strip()
+    print("%-34s %8s %11s" % ("in Swift", "seconds", "cores used"), flush=True)
+    run = subprocess.run([place + "/" + product] + arguments, stdout=subprocess.PIPE, universal_newlines=True)
+    lines = run.stdout.splitlines()
+    print("\n".join(line for line in lines if not line.startswith("result\t")))
+    if run.returncode:
+        sys.exit("%s failed" % product)
+    return [line.split("\t")[1:] for line in lines if line.startswith("result\t")]

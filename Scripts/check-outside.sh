@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Builds and runs Tests/Outside, a package that knows only Heddle's public interface, in the ways in which programs are linked.
-#   Scripts/check-outside.sh [debug] [release] [static-stdlib] [static] [test]      (default: all of them)
+#   Scripts/check-outside.sh [debug] [release] [stripped] [static-stdlib] [static] [test]      (default: all of them)
 set -euo pipefail
 cd "$(dirname "$0")/../Tests/Outside"
 ways=("$@")
-[ $# -gt 0 ] || ways=(debug release static-stdlib static test)
+[ $# -gt 0 ] || ways=(debug release stripped static-stdlib static test)
 scratch="${HEDDLE_OUTSIDE_BUILD:-$PWD/.build}"
 
 build_and_run() { # name, then swift build's arguments
@@ -19,6 +19,17 @@ for way in "${ways[@]}"; do
   case $way in
     debug) build_and_run "debug" --scratch-path "$scratch" ;;
     release) build_and_run "release" --scratch-path "$scratch" -c release ;;
+    stripped)
+      # What a strip leaves of a crash is its address; the checks are told what not to expect.
+      if ! command -v strip > /dev/null; then
+        echo "--- outside: release, stripped: no strip is here; passed over"
+      else
+        echo "--- outside: release, stripped"
+        swift build --product Outside --scratch-path "$scratch" -c release
+        folder=$(swift build --show-bin-path --scratch-path "$scratch" -c release)
+        strip -o "$folder/OutsideStripped" "$folder/Outside"
+        HEDDLE_OUTSIDE_STRIPPED=1 "$folder/OutsideStripped"
+      fi ;;
     static-stdlib) build_and_run "release, --static-swift-stdlib" --scratch-path "$scratch-static-stdlib" -c release --static-swift-stdlib ;;
     static)
       if ! [ -e "$(dirname "$(readlink -f "$(command -v swiftc)")")/../lib/swift_static/linux/static-executable-args.lnk" ]; then

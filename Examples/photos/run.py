@@ -1,4 +1,4 @@
-"""Edits photos that it makes: one thread, threads, processes. python3 Examples/photos/run.py [PHOTOS] [FOLDER]"""
+"""Edits photos that it makes, in Python and in Swift: one thread, threads, processes. python3 Examples/photos/run.py [PHOTOS] [FOLDER]"""
 import os
 import subprocess
 import sys
@@ -37,5 +37,7 @@ with tempfile.TemporaryDirectory() as temporary:
         ("%s threads" % cores, target + ["--on", "threads", "-j", cores]),
         ("%s processes" % cores, target + ["--on", "processes", "-j", cores]),
     ])
+    print()
+    edited = compare.swift(HERE, "Photos", photos, [("gdlib", "libgd-dev")])
     first = min(rows, key=lambda row: row["index"])["value"]
-    print("\n%d photos; the first became %s, %d x %d" % (len(rows), first["file"], *first["size"]))
+    print("\n%d photos; the first became %s, %d x %d, and %s, %s x %s" % (len(rows), first["file"], *first["size"], *edited[0][:3]))

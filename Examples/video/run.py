@@ -1,4 +1,4 @@
-"""Encodes video that it makes, with ffmpeg as a command: one, then 4 at once. python3 Examples/video/run.py [CLIPS] [FOLDER]"""
+"""Encodes video that it makes, with ffmpeg, as a command, from Python and from Swift: one, then 4 at once. python3 Examples/video/run.py [CLIPS] [FOLDER]"""
 import os
 import shutil
 import subprocess
@@ -43,5 +43,7 @@ with tempfile.TemporaryDirectory() as temporary:
         ("a function, 4 threads", python + ["--on", "threads", "-j", "4"]),
         ("a function, 4 processes", python + ["--on", "processes", "-j", "4"]),
     ])
-    sizes = [os.path.getsize(clip[:-4] + ".mp4") for clip in clips]
+    print()
+    encoded = compare.swift(HERE, "Video", [ffmpeg] + clips)
+    sizes = [os.path.getsize(name) for name in [clip[:-4] + ".mp4" for clip in clips] + [name for name, in encoded]]
     print("\n%d clips of 4 s encoded, %d to %d kB" % (count, min(sizes) // 1000, max(sizes) // 1000))

@@ -88,17 +88,20 @@ struct Checkup {
   }
   private func pythons() -> [Finding] {
     var findings: [Finding] = []
+    // One Python may have several names.
+    var seen: Set<String> = []
     do {
       let found = try PythonInterpreter.find(explicit: python, scriptFolder: ".")
+      seen.insert(Files.resolved(found.executable))
       findings.append(Finding(kind: .fine, sentence: "heddle map uses Python \(Self.version(found)), \(found.executable)"))
     } catch {
       findings.append(Finding(kind: .fails, sentence: "\(error)"))
     }
-    let folders = ChildProcess.environment.first { $0.hasPrefix("PATH=") }.map { $0.dropFirst(5).split(separator: ":") } ?? []
-    var seen: Set<String> = []
+    let folders = EnvironmentVariables.programFolders()
     for minor in 8...20 {
       for folder in folders where Files.isExecutable("\(folder)/python3.\(minor)") {
-        guard let found = try? PythonInterpreter.find(explicit: "\(folder)/python3.\(minor)"), seen.insert(found.executable).inserted
+        guard let found = try? PythonInterpreter.find(explicit: "\(folder)/python3.\(minor)"),
+          seen.insert(Files.resolved(found.executable)).inserted
         else { continue }
         let separate = found.version.lexicographicallyPrecedes([3, 12]) ? "" : ", which has interpreters with a GIL of their own"
         findings.append(

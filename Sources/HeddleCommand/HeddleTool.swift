@@ -21,6 +21,10 @@ struct HeddleTool: ParsableCommand {
   /// Parses and runs; a wrong use ends with status 2, as `heddle map --help` says, and not with the parser's own 64.
   static func main() {
     if CommandLine.arguments.dropFirst().first == CommandGuard.subcommand { CommandGuard.serve() }
+    if let sentence = unknownSubcommand(CommandLine.arguments.dropFirst().first) {
+      Console.say("heddle: \(sentence)")
+      exit(withError: ExitCode(ExitStatus.usage.rawValue))
+    }
     do {
       var command = try parseAsRoot(NamedInputs.marked(Settings.adding(to: Array(CommandLine.arguments.dropFirst()))))
       try command.run()
@@ -37,6 +41,37 @@ struct HeddleTool: ParsableCommand {
       Console.say("heddle: \(sentence); see \(help)")
       exit(withError: ExitCode(ExitStatus.usage.rawValue))
     }
+  }
+}
+
+extension HeddleTool {
+  /// What is wrong with the first word, where it is meant to be a subcommand and is none; nil: nothing.
+  ///
+  /// The parser only calls it unexpected.
+  static func unknownSubcommand(_ word: String?) -> String? {
+    guard let word, !word.hasPrefix("-") else { return nil }
+    let names = configuration.subcommands.compactMap { $0.configuration.commandName } + ["help"]
+    if names.contains(word) { return nil }
+    // A function or a file where its command was left out.
+    if word.contains(":") || word.contains(".py") { return "there is no command before \(word); did you mean heddle map \(word)?" }
+    let near = names.map { (name: $0, distance: editDistance($0, word)) }.filter { $0.distance <= 2 }.min { $0.distance < $1.distance }
+    let advice = near.map { "did you mean heddle \($0.name)?" } ?? "there are \(names.joined(separator: ", "))"
+    return "there is no heddle \(word); \(advice)"
+  }
+  /// How many letters have to be put in, taken out, changed, or swapped with the next to make one word of the other.
+  static func editDistance(_ first: String, _ second: String) -> Int {
+    let (first, second) = (Array(first), Array(second))
+    var rows = [Array(0...second.count)]
+    for (i, letter) in first.enumerated() {
+      var row = [i + 1]
+      for (j, other) in second.enumerated() {
+        var least = min(row[j] + 1, rows[i][j + 1] + 1, rows[i][j] + (letter == other ? 0 : 1))
+        if i > 0, j > 0, letter == second[j - 1], first[i - 1] == other { least = min(least, rows[i - 1][j - 1] + 1) }
+        row.append(least)
+      }
+      rows.append(row)
+    }
+    return rows[first.count][second.count]
   }
 }
 

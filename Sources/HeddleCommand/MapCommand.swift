@@ -36,7 +36,10 @@ struct MapCommand: ParsableCommand {
   @Flag(help: "Take the inputs in an order by chance; all are read first.")
   var shuf = false
 
-  @Option(help: ArgumentHelp("Where calls run: processes (every core) or threads (one process; right for waiting).", valueName: "place"))
+  @Option(
+    help: ArgumentHelp(
+      "Where calls run: processes (every core) or threads (one process; right for waiting); auto measures the first calls and chooses.",
+      valueName: "place"))
   var on: Placement = .processes
   @Option(
     name: [.customLong("workers"), .customShort("j", allowingJoined: true), .customLong("jobs")], parsing: .unconditional,
@@ -114,7 +117,6 @@ struct MapCommand: ParsableCommand {
 
   func validate() throws {
     func refuse(_ sentence: String) throws -> Never { throw ValidationError(sentence) }
-    if on == .auto { try refuse("--on auto is not there yet; use processes for computing or threads for waiting") }
     let named = named
     let target = named.target
     if target == nil && named.template.isEmpty {
@@ -138,7 +140,7 @@ struct MapCommand: ParsableCommand {
       if on != .processes { try refuse("--on \(on.rawValue) is for functions; a command is a process") }
       if python != nil { try refuse("--python is for functions; name the interpreter in the command") }
     }
-    if case .percent? = timeout, on != .processes {
+    if case .percent? = timeout, on != .processes, on != .auto {
       try refuse("--timeout with a percentage needs --on processes: a thread cannot be stopped; name a time")
     }
     if outputFormat != nil && output == nil { try refuse("--output-format needs an --output file") }

@@ -15,9 +15,17 @@ let mapDiscussion = """
     number of the call, {%} the place among those that run at once, {name} the
     CSV column or JSON member of that name. Without any of them the input is
     the last argument. What the command writes to standard output is the value
-    of its row; a command that ends with another status than 0 has failed.
+    of its row; a command that exits with another status than 0 has failed,
+    with the code exception and its status as "exit".
     The names of options are GNU parallel's where it has them; other than
     there, --retries counts the tries after the first.
+
+  THREADS OR PROCESSES
+    --on auto runs the first calls in processes and measures them. Where they
+    compute less than a quarter of their time, the others run on threads of one
+    process, where they share the module's globals and one that crashes takes
+    those along that run beside it; it says what it chose. With --timeout or
+    --memory-limit it stays with processes.
 
   RESUMING
     --resume knows an input by its value, not by its line, so the list may have
@@ -45,7 +53,8 @@ let mapDiscussion = """
     Options that say how things are run can stand in the environment, as
     HEDDLE_MAP_TIMEOUT=30s, and in a JSON file, as
     {"map": {"workers": 8, "timeout": "30s", "keep-order": true}}. The command
-    line counts most, then the environment.
+    line counts most, then the environment. One that does not go with a run, as
+    memory-limit with a command, is left out there.
 
   EXIT STATUS
     0    every input succeeded

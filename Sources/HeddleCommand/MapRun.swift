@@ -7,7 +7,7 @@ struct MapRun {
   /// Standard error, or in tests a file in its place.
   private let console: Int32
   private let standardOutput: Int32
-  private let makeRunner: (RunnerSettings) throws -> any CallRunner
+  private let makeRunner: @Sendable (RunnerSettings) throws -> any CallRunner
   private let listensToSignals: Bool
   /// Finds the interpreter and looks whether the target can be called.
   private let check: (MapCommand, PythonTarget) throws -> PythonInterpreter
@@ -18,7 +18,7 @@ struct MapRun {
     _ options: MapCommand, console: Int32, standardOutput: Int32 = 1, listensToSignals: Bool = true,
     check: @escaping (MapCommand, PythonTarget) throws -> PythonInterpreter = MapRun.checkTarget,
     locate: @escaping (MapCommand, PythonTarget) throws -> PythonInterpreter? = MapRun.locatePython,
-    makeRunner: @escaping (RunnerSettings) throws -> any CallRunner
+    makeRunner: @escaping @Sendable (RunnerSettings) throws -> any CallRunner
   ) {
     self.options = options
     self.console = console
@@ -127,11 +127,13 @@ struct MapRun {
     if case .function(let target) = work, let trial, trial.await() != .callable {
       // Says what is wrong, where it was not only an interruption.
       do { _ = try check(options, target) } catch {
+        log?.removeIfNew()
         batch.stop(.halted(HaltCondition(isNow: true, event: .fail, count: 1, isPercent: false), ""))
         runner.shutdown(grace: .zero)
         throw error
       }
     }
+    log?.begin()
     do throws(SystemError) { if options.overwrite { try store?.clear() } } catch {
       throw UsageError("cannot write to \(options.output ?? ""): \(error.reason)")
     }
@@ -152,7 +154,7 @@ struct MapRun {
       } else {
         try Descriptor.writeAll((options.tag ? Array((row.input.text + "\t").utf8) : []) + row.line, to: standardOutput)
       }
-      log?.add(row, command: work.command(of: row.input))
+      log?.add(row, command: work.command(of: row.input, place: row.place ?? 1))
     }
     return conclude(result, store: store, processorTime: runner.processorTime, elapsed: MonotonicTime.now - start)
   }
@@ -177,7 +179,7 @@ struct MapRun {
     case .function(let target):
       // Who waits for inputs, waits with the target; there a mistake in it is to be said at once.
       let isWaiting = options.inputPath.map { !Files.isRegular($0) } ?? false
-      let located = isWaiting || options.on != .processes && options.on != .threads ? nil : try locate(options, target)
+      let located = isWaiting || ![.processes, .threads, .auto].contains(options.on) ? nil : try locate(options, target)
       let interpreter = try located ?? check(options, target)
       try options.on.mode.demand(of: interpreter)
       var settings = RunnerSettings(
@@ -189,10 +191,27 @@ struct MapRun {
         pace.timeout = nil
       }
       if options.needsPace { settings.retries = 0 }
-      let runner = try makeRunner(settings)
+      let runner = options.on == .auto ? try makeAutoRunner(settings, printed: printed) : try makeRunner(settings)
       let trial = located == nil ? nil : TrialRunner(runner)
       return (options.needsPace ? try PacedRunner(trial ?? runner, pace: pace) : trial ?? runner, trial)
     }
+  }
+  /// Processes, and where the first calls show that they wait, threads.
+  private func makeAutoRunner(_ settings: RunnerSettings, printed: (@Sendable ([UInt8]) -> Void)?) throws -> any CallRunner {
+    let pass = printed ?? { [console] in try? Descriptor.writeAll($0, to: console) }
+    let say: @Sendable (String) -> Void = { pass(Array(($0 + "\n").utf8)) }
+    let processes = try makeRunner(settings)
+    guard options.timeout == nil && options.memoryLimit == nil else {
+      say("heddle: --on auto: processes, since what has a limit of time or memory has to be stopped without the others")
+      return processes
+    }
+    let cores = Processors.available()
+    var onThreads = settings
+    onThreads.placement = .threads
+    // As many as Python's own ThreadPoolExecutor has.
+    onThreads.workers = settings.workers ?? min(32, cores + 4)
+    let make: @Sendable (RunnerSettings) throws -> any CallRunner = makeRunner
+    return AutoRunner(processes, places: settings.workers ?? cores, say: say) { [onThreads] in try make(onThreads) }
   }
   /// Each line with the input and a tab before it.
   private static func tagged(_ output: [UInt8], with input: [UInt8]) -> [UInt8] {
@@ -309,59 +328,5 @@ struct MapRun {
         return waiting
       }
     }
-  }
-}
-
-/// What is run for each input.
-enum MapWork {
-  case function(PythonTarget)
-  case command(CommandTemplate)
-
-  init(_ options: MapCommand) throws {
-    guard let target = options.named.target else {
-      let template = try CommandTemplate(words: options.named.template, isShell: options.shell)
-      try template.checkProgram()
-      self = .command(template)
-      return
-    }
-    self = .function(try PythonTarget(target))
-  }
-
-  /// As it was named on the command line.
-  var name: String {
-    switch self {
-    case .function(let target): target.description
-    case .command(let template): template.description
-    }
-  }
-  var origin: Origin {
-    switch self {
-    case .function(let target): Origin(target)
-    case .command: Origin(target: name, digest: nil)
-    }
-  }
-  /// The command for an input, as a shell would take it; nil: it is a function.
-  func command(of input: Input) -> String? {
-    guard case .command(let template) = self else { return nil }
-    guard let value = try? CommandInput(input.value), let words = try? template.words(for: value, sequence: input.index + 1, place: 1)
-    else {
-      return template.description
-    }
-    // A shell is not named: what it is given is the command.
-    let shown = template.isShell ? [words.last!] : words.map(CommandTemplate.quoted)
-    return String(decoding: Array(shown.joined(separator: [UInt8(ascii: " ")])), as: UTF8.self)
-  }
-  /// The call of an input, as Python would nearly write it.
-  func call(of input: Input) -> String {
-    var writer = JSONWriter()
-    try? writer.write(input.value)
-    let value = String(decoding: writer.bytes, as: UTF8.self)
-    let arguments =
-      switch (input.format, input.value.kind) {
-      case (.json, .dictionary), (.csv, _): "**\(value)"
-      case (.json, .list): "*\(value)"
-      default: value
-      }
-    return "\(name)(\(arguments))"
   }
 }

@@ -184,9 +184,7 @@ enum Placement: String, ExpressibleByArgument, CaseIterable {
   case freeThreaded = "free-threaded"
   case auto
 
-  /// Those that can be chosen; the others are refused with a sentence of their own.
-  static var allValueStrings: [String] { [Placement.processes, .threads, .interpreters, .freeThreaded].map(\.rawValue) }
-  /// As the executor calls it.
+  /// As the executor calls it; of `auto` the first choice.
   var mode: PythonMode {
     switch self {
     case .processes, .auto: .processes

@@ -17,7 +17,9 @@ struct Settings {
 
   /// The arguments with those options before them; the parser takes the last of each, so that the command line's own count.
   ///
-  /// - Throws: `UsageError` where the file cannot be read or names an option that is none.
+  /// They stand there for all runs, so one that does not go with this run (a memory limit for functions, where a command is run) is left out.
+  ///
+  /// - Throws: `UsageError` where the file cannot be read or names an option that is none, or a value is none.
   static func adding(to arguments: [String], environment: [String] = ChildProcess.environment) throws -> [String] {
     guard arguments.first == "map" else { return arguments }
     let variables = [String: String](
@@ -38,8 +40,32 @@ struct Settings {
       if let text { added.append("--\(name)=\(text)") }
     }
     for name in flags where reader.bool(forKey: ConfigKey(stringLiteral: name)) == true { added.append("--\(name)") }
-    return ["map"] + added + arguments.dropFirst()
+    // What is wrong on the command line itself is said of that alone.
+    let own = Array(arguments.dropFirst())
+    guard Self.refusal(of: own) == nil else { return arguments }
+    var fitting: [String] = []
+    for option in added {
+      if Self.refusal(of: fitting + [option] + own) == nil {
+        fitting.append(option)
+        continue
+      }
+      let refusals = Self.anyRun.compactMap { Self.refusal(of: [option] + $0) }
+      // One that no run takes is malformed.
+      guard refusals.count == Self.anyRun.count else { continue }
+      let sentence = HeddleTool.message(for: refusals[0]).split(whereSeparator: \.isNewline).joined(separator: " ")
+      throw UsageError("\(file.map { "the environment or \($0)" } ?? "the environment") sets \(option): \(sentence)")
+    }
+    return ["map"] + fitting + own
   }
+  /// Why the parser refuses the arguments of `heddle map`; nil: it takes them, or they ask for help.
+  private static func refusal(of arguments: [String]) -> (any Error)? {
+    do {
+      _ = try HeddleTool.parseAsRoot(NamedInputs.marked(["map"] + arguments))
+      return nil
+    } catch { return HeddleTool.exitCode(for: error) == .success ? nil : error }
+  }
+  /// Runs of which each option that is well formed goes with one.
+  private static let anyRun = [["a.py:f", "a"], ["a.py:f", "a", "--output", "a"], ["a.py:f", "--inputs", "a"]]
 
   /// The file that there is; nil: none.
   private static func file(_ arguments: [String], _ variables: [String: String]) throws -> String? {

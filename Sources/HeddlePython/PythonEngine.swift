@@ -10,23 +10,51 @@ final class PythonEngine: Sendable {
     var pool: Result<ProcessPool, JobError>?
     var isSettingUp = false
     var isClosed = false
+    var maxWorkers: Int
     /// One a target, so that a worker is told its name once.
     var functions: [String: PythonFunction] = [:]
   }
-  private let state = Locked(State())
+  private let state: Locked<State>
   private let ready = ThreadGate()
   let streams = StreamTable()
-  private let maxWorkers: Int
   private let mode: PythonMode
   private let settings: PythonSettings
+  /// nil: any number of calls may wait.
+  let admission: Admission?
 
   init(maxWorkers: Int, mode: PythonMode, settings: PythonSettings) {
-    self.maxWorkers = maxWorkers
+    state = Locked(State(maxWorkers: maxWorkers))
     self.mode = mode
     self.settings = settings
+    admission = settings.limits.maxPending.map { Admission(limit: maxWorkers * settings.concurrency + max(0, $0)) }
   }
 
+  var maxWorkers: Int { state.withLock { $0.maxWorkers } }
+  /// Another number of processes; false: the mode has only one.
+  func resize(to count: Int) -> Bool {
+    guard mode == .processes else { return false }
+    let pool = state.withLock { state in
+      state.maxWorkers = count
+      return state.pool
+    }
+    // A pool that is just being made looks at the number again when it is there.
+    if case .success(let pool)? = pool { pool.resize(to: count) }
+    if let admission, let pending = settings.limits.maxPending { admission.setLimit(count * settings.concurrency + max(0, pending)) }
+    return true
+  }
+
+  /// - Parameter isAdmitted: Whether the call has its place among those that may wait.
   func submit<Receiver: PythonResultReceiver>(
+    target: String, options: JobOptions, receiver: @autoclosure () -> Receiver, isAdmitted: Bool = false,
+    arguments: (Future<Receiver.Output>, ProcessPool) throws -> [UInt8]
+  ) -> Future<Receiver.Output> {
+    guard let admission else { return submitAdmitted(target: target, options: options, receiver: receiver(), arguments: arguments) }
+    if !isAdmitted && !admission.enter() { return .failed(JobError.queueFull(admission.limit)) }
+    let future = submitAdmitted(target: target, options: options, receiver: receiver(), arguments: arguments)
+    admission.leave(after: future)
+    return future
+  }
+  private func submitAdmitted<Receiver: PythonResultReceiver>(
     target: String, options: JobOptions, receiver: @autoclosure () -> Receiver,
     arguments: (Future<Receiver.Output>, ProcessPool) throws -> [UInt8]
   ) -> Future<Receiver.Output> {
@@ -85,18 +113,24 @@ final class PythonEngine: Sendable {
       return try poolFor(target)
     case .makes:
       // Looking for the interpreter starts it once, so no lock is held.
-      let made = make(target)
-      let isClosed = state.withLock { state in
+      let count = maxWorkers
+      let made = make(target, maxWorkers: count)
+      let (isClosed, wanted) = state.withLock { state in
         state.pool = made
-        return state.isClosed
+        return (state.isClosed, state.maxWorkers)
       }
       ready.open()
-      if isClosed, case .success(let pool) = made { pool.abandon() }
+      if case .success(let pool) = made {
+        if isClosed { pool.abandon() } else if wanted != count { pool.resize(to: wanted) }
+      }
       return try made.get()
     }
   }
-  private func make(_ target: PythonTarget) -> Result<ProcessPool, JobError> {
+  private func make(_ target: PythonTarget, maxWorkers: Int) -> Result<ProcessPool, JobError> {
     do {
+      // How many calls one worker runs at once.
+      let width = (mode == .processes ? 1 : maxWorkers) * settings.concurrency
+      let limits = settings.limits
       let interpreter = try settings.interpreter ?? PythonInterpreter.find(explicit: settings.python, scriptFolder: target.scriptFolder)
       try mode.demand(of: interpreter)
       if mode == .interpreters && settings.concurrency > 1 {
@@ -107,10 +141,10 @@ final class PythonEngine: Sendable {
       var recipe = WorkerRecipe(
         path: interpreter.executable,
         arguments: [interpreter.executable]
-          + Bridge.workerArguments(way: mode.way(concurrency: settings.concurrency), threads: width, memoryLimit: settings.memoryLimit),
+          + Bridge.workerArguments(way: mode.way(concurrency: settings.concurrency), threads: width, memoryLimit: limits.memoryLimit),
         environment: ChildProcess.environment)
       // A free-threaded build takes 1 GiB at its start otherwise, all of which counts. Unit: KiB.
-      if settings.memoryLimit != nil { recipe.environment.append("MIMALLOC_ARENA_RESERVE=65536") }
+      if limits.memoryLimit != nil { recipe.environment.append("MIMALLOC_ARENA_RESERVE=65536") }
       recipe.program = try PrivateFile(Bridge.program(for: interpreter.executable, initializer: initializer))
       recipe.width = width
       recipe.tellsStarts = true
@@ -118,7 +152,12 @@ final class PythonEngine: Sendable {
       recipe.standardOutput = settings.printsToStandardError ? .standardError : .inherited
       recipe.printed = settings.printed
       begin.withLock { $0 = .now }
-      return .success(try ProcessPool(recipe: recipe, maxWorkers: mode == .processes ? maxWorkers : 1))
+      return .success(
+        try ProcessPool(
+          recipe: recipe, maxWorkers: mode == .processes ? maxWorkers : 1,
+          // What a worker may have at most the kernel sees to, which tells the call and leaves the worker alive.
+          limits: PoolLimits(
+            jobsPerWorker: limits.jobsPerWorker, softMemoryLimit: limits.softMemoryLimit, idleTimeout: limits.idleTimeout)))
     } catch let error as JobError {
       return .failure(error)
     } catch {
@@ -134,9 +173,6 @@ final class PythonEngine: Sendable {
       throw JobError(code: .notEncodable, message: "The arguments of the initializer \(call.target) cannot be sent to Python: \(error).")
     }
   }
-  /// How many calls one worker runs at once.
-  private var width: Int { (mode == .processes ? 1 : maxWorkers) * settings.concurrency }
-
   /// When the first call came; nil: none has.
   private let begin = Locked<MonotonicTime?>(nil)
   /// Of measured calls: worker by worker the kernel's own mark was reset.
@@ -166,6 +202,8 @@ final class PythonEngine: Sendable {
       state.isClosed = true
       return state.pool
     }
+    // Those that wait for room get the executor's answer.
+    admission?.close()
     if case .success(let pool)? = pool { await pool.shutdown(mode) }
   }
   func abandon() {

@@ -17,8 +17,8 @@ import HeddleSystem
 /// but the thread is free only when the function returns. When all threads are lost like that the interpreter is replaced, and what the
 /// module held in its globals is gone. (With `maxWorkers: 1` there are no others: the interpreter is stopped, as with `.processes`.)
 public final class PythonExecutor: Sendable {
-  /// How many workers there are, at most: processes, threads or interpreters.
-  public let maxWorkers: Int
+  /// How many workers there are, at most: processes, threads or interpreters; as at first, or as ``resize(to:)`` said last.
+  public var maxWorkers: Int { engine.maxWorkers }
   /// How calls run at once.
   public let mode: PythonMode
   /// How many calls each worker runs at once.
@@ -40,22 +40,23 @@ public final class PythonExecutor: Sendable {
   ///     `.interpreters`. What it returns is dropped. Where it raises it is tried 3 times, and then the calls of that worker fail with
   ///     `PythonTargetError`, reason `initializerFailed` and what it raised. Where it ends the process, workers are started 3 times, and
   ///     then the calls that wait fail with code `workerNotStarted`.
+  ///   - configuration: limits of the workers, and of how many calls may wait.
   public convenience init(
     maxWorkers: Int? = nil, mode: PythonMode = .processes, python: String? = nil, concurrency: Int = 1,
-    initializer: PythonCall<PythonValue>? = nil
+    initializer: PythonCall<PythonValue>? = nil, configuration: PythonPoolConfiguration = PythonPoolConfiguration()
   ) {
     var settings = PythonSettings(python: python)
     settings.concurrency = concurrency
     settings.initializer = initializer
+    settings.limits = configuration
     self.init(maxWorkers: maxWorkers, mode: mode, settings: settings)
   }
   package init(maxWorkers: Int?, mode: PythonMode, settings: PythonSettings) {
-    self.maxWorkers = max(1, maxWorkers ?? Parallelism.available)
     self.mode = mode
     concurrency = max(1, settings.concurrency)
     var settings = settings
     settings.concurrency = concurrency
-    engine = PythonEngine(maxWorkers: self.maxWorkers, mode: mode, settings: settings)
+    engine = PythonEngine(maxWorkers: max(1, maxWorkers ?? Parallelism.available), mode: mode, settings: settings)
   }
   deinit { engine.abandon() }
 
@@ -63,18 +64,46 @@ public final class PythonExecutor: Sendable {
   ///
   /// Nothing is thrown here. The future fails with `PythonTargetError` where the target names no function, with a `JobError` of code
   /// `notEncodable` where an argument cannot be written, `notDecodable` where the result is no `Output`, and with
-  /// ``PythonFailure`` where the function raised.
+  /// ``PythonFailure`` where the function raised; with `queueFull` where ``PythonPoolConfiguration/maxPending`` calls wait.
   public func submit<Output>(_ call: PythonCall<Output>, options: JobOptions = .standard) -> Future<Output> {
-    engine.submit(target: call.target, options: options, receiver: PythonReceiver<Output>(target: call.target)) { _, _ in
-      try call.encodedArguments()
-    }
+    submit(call, options: options, isAdmitted: false)
   }
+  private func submit<Output>(_ call: PythonCall<Output>, options: JobOptions, isAdmitted: Bool) -> Future<Output> {
+    engine.submit(
+      target: call.target, options: options, receiver: PythonReceiver(decoding: call.target), isAdmitted: isAdmitted
+    ) { _, _ in try call.encodedArguments() }
+  }
+  /// Takes a call as `submit` does, as soon as there is room for it.
+  ///
+  /// Where the task is cancelled first, the future is cancelled and the call does not run.
+  public func submitWaiting<Output>(_ call: PythonCall<Output>, options: JobOptions = .standard) async -> Future<Output> {
+    if let admission = engine.admission, await !admission.entered() { return .failed(JobError.cancelledBeforeRoom) }
+    return submit(call, options: options, isAdmitted: true)
+  }
+  /// Takes a call as `submit` does, as soon as there is room for it.
+  ///
+  /// Blocks the calling thread until then.
+  @available(*, noasync, message: "It blocks the thread. Await 'submitWaiting' instead.")
+  public func submitBlocking<Output>(_ call: PythonCall<Output>, options: JobOptions = .standard) -> Future<Output> {
+    engine.admission?.enterBlocking()
+    return submit(call, options: options, isAdmitted: true)
+  }
+  /// Changes how many processes there may be, at once and from anywhere; only with `.processes`.
+  ///
+  /// More: they start when there are calls for them. Fewer: workers without a call end now, the others after the call that they run, and what
+  /// waits behind that runs elsewhere. No call is lost or stopped. ``PythonPoolConfiguration/maxPending`` stays what it is.
+  ///
+  /// - Parameter maxWorkers: at least 1.
+  /// - Returns: Whether it was done. false with every other mode, whose one process has its threads from its start on; make a new executor.
+  public func resize(to maxWorkers: Int) -> Bool { engine.resize(to: max(1, maxWorkers)) }
   /// Runs many calls and yields their results, lazily and bounded; see `JobExecutor.map`, whose words apply.
   public func map<S: Sequence, Output>(
     _ calls: S, order: MapOrder = .input, inFlight: Int? = nil, options: JobOptions = .standard
   ) -> JobMap<S, Output> where S.Element == PythonCall<Output> {
     let width = maxWorkers * concurrency
-    return JobMap(source: calls, order: order, inFlight: inFlight ?? width * 16, workers: width) { self.submit($0, options: options) }
+    return JobMap(source: calls, order: order, inFlight: inFlight ?? width * 16, workers: width, admission: engine.admission) {
+      self.submit($0, options: options, isAdmitted: true)
+    }
   }
   /// Calls a generator, and yields what it yields while it runs.
   ///
@@ -112,7 +141,7 @@ public final class PythonExecutor: Sendable {
   /// A call that raises is measured too: its future succeeds, and the measurement says what it raised. The future fails where the call had no
   /// end of its own: its interpreter died, it ran out of time, it was cancelled. Measuring costs some 50 µs a call.
   public func measure<Output>(_ call: PythonCall<Output>, options: JobOptions = .standard) -> Future<PythonMeasurement<Output>> {
-    let receiver = MeasuringReceiver<Output>(target: call.target) { [weak engine] peak in engine?.noteMeasured(peak: peak) }
+    let receiver = PythonReceiver<PythonMeasurement<Output>>(measuring: call.target) { [weak engine] in engine?.noteMeasured(peak: $0) }
     return engine.submit(target: call.target, options: options, receiver: receiver) { _, _ in try call.encodedArguments() }
   }
   /// What the workers have used since the first call.
@@ -122,7 +151,7 @@ public final class PythonExecutor: Sendable {
 
   /// Takes a call whose arguments are encoded, and gives the result as it came, with what was measured.
   package func submitEncoded(target: String, arguments: [UInt8], options: JobOptions) -> Future<MeasuredCall> {
-    engine.submit(target: target, options: options, receiver: MeasuredReceiver(target: target)) { _, _ in arguments }
+    engine.submit(target: target, options: options, receiver: PythonReceiver(encoded: target)) { _, _ in arguments }
   }
   /// Processor time of the workers that have gone.
   package var processorTime: Duration { engine.processorTime }
@@ -148,10 +177,7 @@ package struct PythonSettings: Sendable {
   /// Sends what functions print to standard error, so that standard output is free for results.
   package var printsToStandardError = false
   package var printed: (@Sendable ([UInt8]) -> Void)?
-  /// What a worker may have of memory of its own; nil: what the machine has.
-  ///
-  /// Unit: bytes.
-  package var memoryLimit: Int?
+  package var limits = PythonPoolConfiguration()
   /// How many calls one worker runs at once; see `PythonExecutor.init`.
   package var concurrency = 1
   /// A call that comes before all others in each worker.

@@ -89,11 +89,7 @@ extension PythonInterpreter {
   ///
   /// Looks at names only.
   static func locate(explicit: String?, scriptFolder: String?, environment: [String]) throws -> String {
-    func variable(_ name: String) -> String? {
-      environment.first { $0.hasPrefix("\(name)=") }.map { String($0.dropFirst(name.utf8.count + 1)) }.flatMap { $0.isEmpty ? nil : $0 }
-    }
-    let folders = (variable("PATH") ?? "/usr/local/bin:/usr/bin:/bin").split(separator: ":").map(String.init)
-    func onPath(_ name: String) -> String? { folders.lazy.map { "\($0)/\(name)" }.first(where: Files.isExecutable) }
+    func onPath(_ name: String) -> String? { EnvironmentVariables.locate(program: name, in: environment) }
 
     if let explicit {
       if explicit.contains("/") {
@@ -109,7 +105,7 @@ extension PythonInterpreter {
       return found
     }
     var tried: [String] = []
-    for folder in [variable("VIRTUAL_ENV"), scriptFolder.map { "\($0)/.venv" }].compactMap({ $0 }) {
+    for folder in [EnvironmentVariables.value(of: "VIRTUAL_ENV", in: environment), scriptFolder.map { "\($0)/.venv" }].compactMap({ $0 }) {
       let candidate = "\(folder)/bin/python3"
       if Files.isExecutable(candidate) { return candidate }
       tried.append(candidate)

@@ -91,52 +91,51 @@ struct PythonMemoryLimit: Decodable {
   }
 }
 
-/// Ends a future with a decoded value.
-final class PythonReceiver<Value: Decodable & Sendable>: PythonResultReceiver {
-  typealias Output = Value
+/// Ends a future with what its verb makes of the answer.
+final class PythonReceiver<Output: Sendable>: PythonResultReceiver {
   private let target: String
   let definition: [UInt8]
+  private let output: @Sendable (PythonAnswer) throws -> Output
 
-  init(target: String) {
+  /// - Parameters:
+  ///   - verb: What the bridge is to do with the function beside calling it; nil: nothing.
+  ///   - output: Throws `DecodingError` where the answer cannot be read.
+  private init(_ target: String, verb: String? = nil, output: @escaping @Sendable (PythonAnswer) throws -> Output) {
     self.target = target
-    definition = Array(target.utf8)
+    definition = Array((verb.map { "\($0)\0" } ?? "").utf8) + Array(target.utf8)
+    self.output = output
   }
-  func receive(_ future: AnyFuture, _ answer: WorkerAnswer, decoder: MessageDecoder) {
-    // SAFETY: the pool hands back the future that was submitted with this receiver's type.
-    let future = unsafe unsafeDowncast(future, to: Future<Value>.self)
-    do {
-      guard let answer = PythonAnswer(answer) else { throw JobError.garbled(target) }
-      future.succeed(try answer.decode(Value.self, of: target))
-    } catch is DecodingError {
-      future.fail(with: JobError.garbled(target))
-    } catch {
-      future.fail(with: error)
+  /// The value itself.
+  convenience init(decoding target: String) where Output: Decodable { self.init(target) { try $0.decode(Output.self, of: target) } }
+  /// The value with what it cost.
+  ///
+  /// - Parameter note: Is told the most memory that the call's process had.
+  convenience init<Value>(measuring target: String, note: @escaping @Sendable (_ peak: Int) -> Void)
+  where Output == PythonMeasurement<Value> {
+    self.init(target, verb: "measure") { answer in
+      let peak = Int(clamping: answer.extra)
+      note(peak)
+      return PythonMeasurement(
+        result: Result { try answer.decode(Value.self, of: target) }.mapError { $0 is DecodingError ? JobError.garbled(target) : $0 },
+        processorTime: answer.processorTime, wallTime: answer.wallTime, peakMemory: peak, attempt: answer.attempt)
     }
   }
-}
-
-/// Ends a future with a measurement.
-final class MeasuringReceiver<Value: Decodable & Sendable>: PythonResultReceiver {
-  typealias Output = PythonMeasurement<Value>
-  private let target: String
-  private let note: @Sendable (Int) -> Void
-  let definition: [UInt8]
-
-  init(target: String, note: @escaping @Sendable (_ peak: Int) -> Void) {
-    self.target = target
-    self.note = note
-    definition = Array("measure\0\(target)".utf8)
+  /// The value's bytes as they came.
+  convenience init(encoded target: String) where Output == MeasuredCall {
+    self.init(target) { answer in
+      MeasuredCall(
+        outcome: Result { try answer.value(of: target) }, processorTime: answer.processorTime, wallTime: answer.wallTime,
+        attempt: answer.attempt)
+    }
   }
+
   func receive(_ future: AnyFuture, _ answer: WorkerAnswer, decoder: MessageDecoder) {
     // SAFETY: the pool hands back the future that was submitted with this receiver's type.
-    let future = unsafe unsafeDowncast(future, to: Future<PythonMeasurement<Value>>.self)
+    let future = unsafe unsafeDowncast(future, to: Future<Output>.self)
     guard let answer = PythonAnswer(answer) else { return future.fail(with: JobError.garbled(target)) }
-    let peak = Int(clamping: answer.extra)
-    note(peak)
-    let result = Result { try answer.decode(Value.self, of: target) }.mapError { $0 is DecodingError ? JobError.garbled(target) : $0 }
-    future.succeed(
-      PythonMeasurement(
-        result: result, processorTime: answer.processorTime, wallTime: answer.wallTime, peakMemory: peak, attempt: answer.attempt))
+    do { future.succeed(try output(answer)) } catch {
+      future.fail(with: error is DecodingError ? JobError.garbled(target) : error)
+    }
   }
 }
 
@@ -147,27 +146,6 @@ package struct MeasuredCall: Sendable {
   package var processorTime: Duration
   package var wallTime: Duration
   package var attempt: Int
-}
-
-/// Ends a future with the bytes as they came.
-final class MeasuredReceiver: PythonResultReceiver {
-  typealias Output = MeasuredCall
-  private let target: String
-  let definition: [UInt8]
-
-  init(target: String) {
-    self.target = target
-    definition = Array(target.utf8)
-  }
-  func receive(_ future: AnyFuture, _ answer: WorkerAnswer, decoder: MessageDecoder) {
-    // SAFETY: the pool hands back the future that was submitted with this receiver's type.
-    let future = unsafe unsafeDowncast(future, to: Future<MeasuredCall>.self)
-    guard let answer = PythonAnswer(answer) else { return future.fail(with: JobError.garbled(target)) }
-    future.succeed(
-      MeasuredCall(
-        outcome: Result { try answer.value(of: target) }, processorTime: answer.processorTime, wallTime: answer.wallTime,
-        attempt: answer.attempt))
-  }
 }
 
 extension JobError {

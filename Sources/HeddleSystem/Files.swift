@@ -14,6 +14,12 @@ public enum Files {
     var information = stat()
     return unsafe stat(path, &information) == 0 && information.st_mode & S_IFMT == S_IFREG
   }
+  /// The path without symbolic links; as it is where there is nothing of that name.
+  public static func resolved(_ path: String) -> String {
+    guard let real = unsafe realpath(path, nil) else { return path }
+    defer { unsafe free(real) }
+    return unsafe String(cString: real)
+  }
   /// Gives the file another name, in the place of the one that has it.
   public static func rename(_ path: String, to other: String) throws(SystemError) {
     guard unsafe Glibc.rename(path, other) == 0 else { throw SystemError("rename \(path) to \(other)") }

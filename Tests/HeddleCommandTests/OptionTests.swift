@@ -19,7 +19,7 @@ struct OptionTests {
 
   @Test(arguments: [
     (["t.py:f"], "no inputs"), (["t.py:f", "a", "--inputs", "b"], "use one of the two"),
-    (["t.py:f", "a", "--on", "auto"], "not there yet"), (["t.py:f", "a", "--on", "elsewhere"], "elsewhere"),
+    (["t.py:f", "a", "--on", "elsewhere"], "elsewhere"),
     (["t.py:f", "a", "--input-format", "csv"], "needs a file"), (["t.py:f", "a", "-j", "0"], "at least 1"),
     (["t.py:f", "a", "--retries=-1"], "0 or more"), (["t.py:f", "a", "--max-failures", "0"], "at least 1"),
     (["t.py:f", "a", "--resume"], "needs an --output"), (["t.py:f", "a", "--timeout", "soon"], "soon"),

@@ -5,6 +5,9 @@ import Testing
 
 @testable import HeddleCommand
 
+/// So long the tests wait for what has to come.
+private let waitLimit = Duration.seconds(30)
+
 struct PaceTests {
   /// A runner that keeps calls until the test ends them, and counts what is cancelled.
   private final class Stage: CallRunner {
@@ -14,6 +17,8 @@ struct PaceTests {
     }
     let parts = Mutex<[Part]>([])
     let cancelled = Mutex<[String]>([])
+    /// So many cancellations answer that they cannot.
+    let refuses = Mutex(0)
     private let news = Parker()
     var window: Int { 100 }
     var processorTime: Duration? { nil }
@@ -22,6 +27,14 @@ struct PaceTests {
       parts.withLock { $0.append(Part(text: text, completion: completion)) }
       news.unpark()
       return { [self] _ in
+        let isRefused = refuses.withLock { left in
+          left -= 1
+          return left >= 0
+        }
+        if isRefused {
+          news.unpark()
+          return false
+        }
         cancelled.withLock { $0.append(text) }
         end(text, .notRun)
         return true
@@ -33,12 +46,19 @@ struct PaceTests {
       news.unpark()
     }
     func shutdown(grace: Duration?) {}
+    func waitForRefusal() { wait { _ in refuses.withLock { $0 <= 0 } } }
     /// Waits until that is so.
     func wait(_ isTrue: ([String]) -> Bool) {
+      let end = MonotonicTime.now + waitLimit
       while true {
         let ticket = news.ticket
-        if isTrue(parts.withLock { $0.map(\.text) }) { return }
-        news.park(ticket: ticket)
+        let texts = parts.withLock { $0.map(\.text) }
+        if isTrue(texts) { return }
+        guard MonotonicTime.now < end else {
+          Issue.record("in vain; what runs is \(texts)")
+          return
+        }
+        news.park(ticket: ticket, until: end)
       }
     }
   }
@@ -58,10 +78,15 @@ struct PaceTests {
       }
     }
     func await(_ name: String) -> CallOutcome {
+      let end = MonotonicTime.now + waitLimit
       while true {
         let ticket = list.news.ticket
         if let outcome = list.all.withLock({ $0[name] }) { return outcome }
-        list.news.park(ticket: ticket)
+        guard MonotonicTime.now < end else {
+          Issue.record("\(name) has not ended")
+          return CallOutcome(ending: .notRun, seconds: 0, attempts: -1)
+        }
+        list.news.park(ticket: ticket, until: end)
       }
     }
   }
@@ -133,6 +158,24 @@ struct PaceTests {
     stage.wait { $0 == ["c"] }
     stage.end("c", .value("x"))
     _ = outcomes.await("c")
+    paced.shutdown(grace: nil)
+  }
+
+  @Test func `a call that cannot be put back keeps its time limit`() throws {
+    let stage = Stage()
+    stage.refuses.withLock { $0 = 1 }
+    let memory = Mutex(1000)
+    let pace = PacedRunner.Pace(places: 2, freeMemory: 500, timeout: .span(.milliseconds(300)))
+    let paced = try PacedRunner(stage, pace: pace) { memory.withLock { $0 } }
+    let outcomes = Outcomes()
+    for name in ["a", "b"] { _ = paced.submit(try input(name), completion: outcomes.note(name)) }
+    stage.wait { $0 == ["a", "b"] }
+    // Too little for two: the youngest is to be put back, which is refused once.
+    memory.withLock { $0 = 100 }
+    stage.waitForRefusal()
+    memory.withLock { $0 = 1000 }
+    guard case .failed("timedOut", _, _) = outcomes.await("b").ending else { return #expect(Bool(false)) }
+    guard case .failed("timedOut", _, _) = outcomes.await("a").ending else { return #expect(Bool(false)) }
     paced.shutdown(grace: nil)
   }
 

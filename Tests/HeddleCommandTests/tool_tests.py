@@ -9,6 +9,7 @@ import json
 import os
 import pty
 import random
+import re
 import select
 import shutil
 import signal
@@ -41,13 +42,18 @@ def fail(x):
     return x
 def die(x):
     if x == "exit": os._exit(7)
-    if x == "segv": ctypes.string_at(0)
+    if x == "segv": crash()
     if x == "loop":
         while True: pass
     if x == "leave": sys.exit(3)
     if x == "object": return object()
     if x == "memory": return len(bytearray(1 << 30))
     return x
+def crash(): ctypes.string_at(0)
+def nap(x):
+    time.sleep(0.03)
+    return [x, os.getpid()]
+def count(x): return [sum(range(600000)), os.getpid()]
 def once(path):
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL))
@@ -217,6 +223,8 @@ class ToolTests(unittest.TestCase):
                 self.assertEqual(rows[name]["value"], name)
             self.assertEqual((rows["exit"]["error"]["code"], rows["exit"]["error"]["exit"]), ("workerDied", "exit 7"))
             self.assertEqual((rows["segv"]["error"]["code"], rows["segv"]["error"]["exit"]), ("workerDied", "SIGSEGV"))
+            # The user's own line, and that of the library in which it was.
+            self.assertRegex(rows["segv"]["error"]["message"], r"in string_at at .*ctypes.*:\d+, called from crash at .*work\.py:\d+")
             self.assertEqual(rows["loop"]["error"]["code"], "timedOut")
             self.assertTrue(0.5 <= rows["loop"]["seconds"] < 5, rows["loop"])
             self.assertEqual((rows["leave"]["error"]["code"], rows["leave"]["error"]["type"]), ("exception", "SystemExit"))
@@ -226,6 +234,32 @@ class ToolTests(unittest.TestCase):
             for part in ["4 succeeded, 5 failed", "workerDied (SIGSEGV): 1", "segv: ", "timedOut: 1", "SystemExit: 1"]:
                 self.assertIn(part, run.err)
             self.assertEqual(run.status, 1)
+
+    def test_auto_measures_and_says_what_it_chose(self):
+        names = ["%d" % n for n in range(40)]
+        run = self.map("nap", *names, "--on", "auto", "-j", "2", "-k")
+        self.assertEqual([row["value"][0] for row in run.rows], names)
+        self.assertRegex(run.err, r"--on auto: threads, since the first calls computed \d% of their time; --on threads says so")
+        # Those on trial ran in two processes, the others in one.
+        late = {row["value"][1] for row in run.rows[-30:]}
+        self.assertEqual((run.status, len(late)), (0, 1), run.err)
+        run = self.map("count", *names, "--on", "auto", "-j", "2")
+        self.assertEqual((run.status, len(run.rows)), (0, 40))
+        self.assertRegex(run.err, r"--on auto: processes, since the first calls computed \d+% of their time")
+        self.assertEqual(len({row["value"][1] for row in run.rows}), 2)
+        # What ends its worker stays where it takes nobody along.
+        run = self.map("die", "exit", "a", "b", "c", "--on", "auto", "-j", "1")
+        self.assertIn("--on auto: processes", run.err)
+        self.assertEqual([row["ok"] for row in run.rows], [False, True, True, True])
+        run = self.map("nap", "a", "--on", "auto", "--timeout", "5s")
+        self.assertIn("--on auto: processes, since what has a limit", run.err)
+        # Ctrl-C while calls are held back: what was not run has no row.
+        process, _ = self.begin("gate", [self.fifo("held"), "a", "b"], "--on", "auto", "-j", "1")
+        process.send_signal(signal.SIGINT)
+        with open(self.path("held"), "w") as go:
+            go.write("x")
+        out, err = process.communicate(timeout=20)
+        self.assertEqual((process.returncode, len(out.splitlines())), (130, 1), err)
 
     def test_tries_are_counted(self):
         run = self.map("once", self.path("flag"), "--retries", "1")
@@ -318,7 +352,6 @@ class ToolTests(unittest.TestCase):
             (["work.py:same", "a", "--workers", "-3"], "at least 1"),
             (["work.py:same", "a", "--retries", "-1"], "0 or more"),
             (["work.py:same", "a", "--on", "thread"], "threads"),
-            (["work.py:same", "a", "--on", "auto"], "not there yet"),
             (["work.py:same"], "no inputs"),
             ([], "target"),
             (["work.py:same", "--inputs", "none"], "none: No such file"),
@@ -652,12 +685,31 @@ class ToolTests(unittest.TestCase):
             self.assertEqual((run.status, len(run.err.splitlines())), (2, 1), run.err)
             self.assertIn(part, run.err)
         self.assertEqual(self.map("fail", "a", "--config", "nowhere").status, 2)
+        # What stands there for all runs is no reason to refuse one that it does not go with.
+        text = '{"map": {"memory-limit": "1GB", "on": "threads", "python": "python3", "output-format": "csv", "tag": true, "max-failures": 5}}'
+        self.write("options.json", text)
+        run = self.command("--config", "options.json", "--", "echo", "{}", ":::", "a")
+        self.assertEqual((run.status, run.out[:2]), (0, "a\t"), run.err)
+        run = self.map("same", "a", "--config", "options.json", "--output", "out.csv", "--halt", "never")
+        self.assertEqual((run.status, self.read("out.csv")[:6]), (0, "index,"), run.err)
+        run = self.map("same", "a", "--config", "options.json", "--timeout", "300%")
+        self.assertEqual(run.status, 0, run.err)
+        run = self.map("same", "a", "--config", "options.json", "--halt", "whenever")
+        self.assertEqual((run.status, "now,fail=1" in run.err), (2, True))
 
     def test_the_doctor_and_the_manual(self):
         run = self.run_tool("doctor")
         self.assertEqual((run.status, run.err), (0, ""), run.out)
         for part in ["cores may be used", "shared memory can be made", "heddle map uses Python", "a function was called in a worker process"]:
             self.assertIn(part, run.out)
+        pythons = re.findall(r"(?:uses Python|there too).*", run.out)
+        self.assertEqual(len(pythons), len(set(re.sub(".*--python ", "", line) for line in pythons)), run.out)
+        used = re.search(r"uses Python (\S+), (.*)", run.out)
+        same = [line for line in run.out.splitlines() if "Python %s is there too" % used.group(1) in line]
+        for line in same:
+            other = shutil.which(line.rpartition("--python ")[2])
+            real = subprocess.check_output([other, "-c", "import os, sys; print(os.path.realpath(sys.executable))"], universal_newlines=True)
+            self.assertNotEqual(real.strip(), os.path.realpath(used.group(2)), run.out)
         run = self.run_tool("doctor", "--python", "/none")
         self.assertEqual(run.status, 1)
         self.assertIn("FAIL  /none does not exist", run.out)
@@ -683,7 +735,9 @@ class ToolTests(unittest.TestCase):
         rows = {row["input"]: row for row in map(json.loads, (line.split("\t", 1)[1] for line in run.out.splitlines()))}
         self.assertEqual((run.status, rows["a b"]["value"]), (1, "out a b\n"))
         self.assertEqual((rows["k"]["error"]["code"], rows["k"]["error"]["exit"]), ("workerDied", "SIGSEGV"))
-        self.assertEqual((rows["e"]["error"]["exit"], rows["e"]["error"]["message"]), ("exit 3", "the command ended with exit 3: to the error"))
+        self.assertEqual(rows["k"]["error"]["message"], "the command was killed by SIGSEGV: to the error")
+        self.assertEqual(rows["e"]["error"], {"code": "exception", "message": "the command exited with 3: to the error", "exit": "exit 3"})
+        self.assertIn("  exit 3: 1\n", run.err)
         self.assertEqual(rows["s"]["error"]["code"], "timedOut")
         self.assertIn("a b\tto the error\n", run.err)
         run = self.command("--retries", "2", "--output", "rows", "--", "cat", ":::", "none", "work.py")
@@ -726,6 +780,17 @@ class ToolTests(unittest.TestCase):
             for part in ["", ".pid"]:
                 self.assertTrue(is_gone(int(self.read(name + part)), 1), end)
 
+    def test_a_mistyped_subcommand_is_told_which_was_meant(self):
+        for arguments, part in [
+            (["mpa", "work.py:same", "a"], "did you mean heddle map?"),
+            (["docter"], "did you mean heddle doctor?"),
+            (["work.py:same", "a"], "did you mean heddle map work.py:same?"),
+            (["frobnicate"], "there are map, doctor, manual, help"),
+        ]:
+            run = self.run_tool(*arguments)
+            self.assertEqual((run.status, run.out, len(run.err.splitlines())), (2, "", 1), run.err)
+            self.assertIn(part, run.err)
+
     def test_commands_are_refused_before_anything_runs(self):
         for arguments, part in [
             (["--", "no-such-program", ":::", "a"], "no program no-such-program"),
@@ -755,6 +820,17 @@ class ToolTests(unittest.TestCase):
         fields = line.split("\t")
         self.assertEqual((fields[0], fields[1], fields[6:]), ("2", ":", ["1", "0", "sleep 1; exit 1"]))
         self.assertTrue(abs(time.time() - float(fields[2])) < 20 and 1 <= float(fields[3]) < 5)
+        # The start is that of the call, also where its row waits for others; the place is the one that it ran in.
+        begin = time.time()
+        run = self.command("-k", "--joblog", "log", "-j", "2", "--shell", "--", "sleep {}; : {%}", ":::", "1", "0.1")
+        first, second = [line.split("\t") for line in self.read("log").splitlines()[1:]]
+        self.assertTrue(abs(float(first[2]) - float(second[2])) < 0.5 and float(second[2]) - begin < 0.9, (begin, first, second))
+        self.assertEqual({first[8], second[8]}, {"sleep 1; : 1", "sleep 0.1; : 2"})
+        # A run that is refused leaves the log of the one before, and makes none.
+        before = self.read("log")
+        self.assertEqual(self.map("no_such_function", "a", "--joblog", "log").status, 2)
+        self.assertEqual(self.map("no_such_function", "a", "--joblog", "other").status, 2)
+        self.assertEqual((self.read("log"), os.path.exists(self.path("other"))), (before, False))
         run = self.map("fail", "b", "a", "a", "--halt", "soon,success=1", "-j", "1")
         self.assertEqual(run.status, 0)
         start = time.monotonic()

@@ -6,7 +6,7 @@ import Testing
 
 /// The Pythons that this machine has, newest first.
 enum Pythons {
-  /// Where the Python of that version is: a version manager's, or for `3.13t` also one on the path.
+  /// Where the Python of that version is: a version manager's, or for `3.13t` and `3.14` one on the path.
   static func path(_ version: String) -> String? {
     let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":")
     return (["/root/.pyenv/versions/\(version)/bin/python3"] + folders.map { "\($0)/python\(version)" })

@@ -181,7 +181,9 @@ struct StreamTests: Sendable {
     try await withExecutor(setting.executor(maxWorkers: 1)) { (python) async throws in
       let gates = (0..<3).map { _ in functions.gate() }
       let hasRead = Future<Void>(in: nil)
+      let hasLeft = Future<Void>(in: nil)
       let reader = Task {
+        defer { hasLeft.succeed(()) }
         for try await text in python.stream(PythonCall<String>(target("gated"), gates.map(\.path))) {
           #expect(text == "first")
           hasRead.succeed(())
@@ -190,8 +192,12 @@ struct StreamTests: Sendable {
       await gates[0].open("first")
       try await hasRead.value
       let next = python.submit(PythonCall<Int>(functions.target("echo"), 1))
-      // The generator is at its second gate when it is left; at its next yield it is closed.
-      await gates[1].open("second") { reader.cancel() }
+      // The generator is at its second gate when it is left, for sure: had it come past it before, it would stay at its third for ever. At its
+      // next yield it is closed.
+      await gates[1].open("second") {
+        reader.cancel()
+        try? hasLeft.wait(timeout: .seconds(60))
+      }
       await #expect(throws: CancellationError.self) { try await reader.value }
       #expect(try await next.value == 1)
     }

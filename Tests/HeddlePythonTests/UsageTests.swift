@@ -53,6 +53,35 @@ struct UsageTests: Sendable {
     }
   }
 
+  @Test(arguments: [Setting(mode: .processes), Setting(mode: .threads), Setting.freeThreaded])
+  func `a coroutine is measured on the loop that it shares with others`(setting: Setting) async throws {
+    try functions.folder.write(
+      "loops.py",
+      """
+      import asyncio
+      async def loop(seconds):
+          await asyncio.sleep(seconds)
+          return id(asyncio.get_running_loop())
+      async def fail():
+          await asyncio.sleep(0)
+          raise ValueError("no")
+      """)
+    var settings = PythonSettings()
+    settings.concurrency = 4
+    try await withExecutor(setting.executor(maxWorkers: 1, settings: settings)) { (python) async throws in
+      let target = "\(functions.folder.path)/loops.py:loop"
+      let plain = try await python.submit(PythonCall<Int>(target, 0)).value
+      let both = (0..<2).map { _ in python.measure(PythonCall<Int>(target, 0.2)) }
+      for future in both {
+        let measured = try await future.value
+        #expect(try measured.value == plain)
+        #expect(measured.wallTime >= .milliseconds(200) && measured.coresUsed < 0.75 && measured.peakMemory > 1 << 20)
+      }
+      let failed = try await python.measure(PythonCall<Int>("\(functions.folder.path)/loops.py:fail")).value
+      #expect(throws: PythonFailure.self) { try failed.value }
+    }
+  }
+
   @Test(arguments: Setting.modes)
   func `an executor tells what its workers have used`(setting: Setting) async throws {
     let python = try setting.executor(maxWorkers: 2)

@@ -12,6 +12,15 @@ struct Tally: CustomStringConvertible {
   var cancelled = 0
   var timedOut = 0
   var threw = 0
+  /// Jobs whose worker grew past the memory limit.
+  var tooLarge = 0
+  /// Jobs that found no worker, since an initializer failed again and again.
+  var unborn = 0
+  /// What the pools did beside jobs.
+  var resized = 0
+  var idled = 0
+  var prepared = 0
+  var finished = 0
 
   mutating func add(_ other: Tally) {
     jobs += other.jobs
@@ -21,15 +30,23 @@ struct Tally: CustomStringConvertible {
     cancelled += other.cancelled
     timedOut += other.timedOut
     threw += other.threw
+    tooLarge += other.tooLarge
+    unborn += other.unborn
+    resized += other.resized
+    idled += other.idled
+    prepared += other.prepared
+    finished += other.finished
   }
   var description: String {
-    "\(jobs) jobs: \(succeeded) succeeded, \(blamed) killed, \(trapped) trapped, \(cancelled) cancelled, \(timedOut) timed out, \(threw) threw"
+    "\(jobs) jobs: \(succeeded) succeeded, \(blamed) killed, \(trapped) trapped, \(cancelled) cancelled, \(timedOut) timed out, "
+      + "\(threw) threw, \(tooLarge) too large, \(unborn) without a worker; "
+      + "\(prepared) initializers, \(finished) finalizers, \(resized) resizes, \(idled) idle ends"
   }
 }
 
 /// One pool, from its beginning to its end, and all that is asked of it.
 final class Load {
-  private enum Kind { case doubled, marks, bulk, naps, timed, retried, refuses, traps }
+  private enum Kind { case doubled, marks, bulk, naps, timed, retried, refuses, traps, counts, leaks, swells }
   private struct Item {
     var kind: Kind
     var number: Int
@@ -37,11 +54,13 @@ final class Load {
     /// A future of either output.
     var future: Future<Int>?
     var bulk: (future: Future<[UInt8]>, count: Int)?
-    var any: AnyFuture { future ?? bulk!.future }
+    var counts: Future<[Int]>?
+    var any: AnyFuture { future ?? bulk?.future ?? counts! }
   }
   private var random: Seeded
   private let killer: Killer
   private let marks: String
+  private let setup: Setup
   private var items: [Item] = []
   private var tally = Tally()
   /// How often each job's end was told.
@@ -51,22 +70,33 @@ final class Load {
     random = Seeded(seed)
     self.killer = killer
     marks = "/tmp/heddle-soak-\(getpid())-\(seed)"
+    setup = Setup(&random, path: marks)
   }
-  deinit { unlink(marks) }
+  deinit {
+    unlink(marks)
+    setup.tidyUp()
+  }
 
   func run(for span: Duration) async throws -> Tally {
     let clock = ContinuousClock()
     let end = clock.now + span
-    let pool = ProcessPoolExecutor(maxWorkers: Int.random(in: 1...4, using: &random))
+    let pool = ProcessPoolExecutor(maxWorkers: setup.maxWorkers, configuration: setup.configuration)
     var isDropped = false
     while clock.now < end {
       submit(to: pool)
       for index in items.indices.suffix(200) where Int.random(in: 0..<20, using: &random) == 0 {
         if items[index].any.cancel() { items[index].wasCancelled = true }
       }
+      if Int.random(in: 0..<4, using: &random) == 0 {
+        tally.resized += 1
+        pool.resize(to: Int.random(in: 1...4, using: &random))
+      }
       // The last burst is left to the shutdown.
       if clock.now < end { for item in items { try await check(item, isDropped: false) } }
-      if clock.now < end { items.removeAll(keepingCapacity: true) }
+      if clock.now < end {
+        items.removeAll(keepingCapacity: true)
+        if let limit = setup.configuration.idleTimeout, Int.random(in: 0..<8, using: &random) == 0 { try await idle(limit) }
+      }
     }
     switch Int.random(in: 0..<4, using: &random) {
     case 0: await pool.shutdown(.finishAll)
@@ -85,7 +115,19 @@ final class Load {
     }
     for item in items { try await check(item, isDropped: isDropped) }
     try checkMarks()
+    (tally.prepared, tally.finished) = setup.counts
+    guard tally.finished <= tally.prepared else {
+      throw Violation("\(tally.finished) workers finished of \(tally.prepared) that were prepared")
+    }
     return tally
+  }
+  /// Nothing is submitted until the workers have gone.
+  private func idle(_ limit: Duration) async throws {
+    for _ in 0..<500 where !Vitals.workers().isEmpty { try await Task.sleep(for: .milliseconds(10)) }
+    guard Vitals.workers().isEmpty else {
+      throw Violation("workers that idle for \(limit) are there after five seconds: \(Vitals.workers())")
+    }
+    tally.idled += 1
   }
 
   private func submit(to pool: ProcessPoolExecutor) {
@@ -114,6 +156,16 @@ final class Load {
       case 25:
         item.kind = .traps
         item.future = pool.submit(Traps(value: number))
+      case 26..<34 where setup.isPrepared:
+        item.kind = .counts
+        item.counts = pool.submit(Counts())
+      case 34 where setup.configuration.softMemoryLimit != nil:
+        item.kind = .leaks
+        item.future = pool.submit(Hoards(mebibytes: 30, value: number))
+      case 35 where setup.configuration.memoryLimit != nil && number % 16 == 0:
+        item.kind = .swells
+        item.future = pool.submit(
+          Hoards(value: number), options: JobOptions(retry: RetryPolicy(memory: number / 16 % 2, backoff: .immediate)))
       case 26..<50:
         item.kind = .marks
         item.future = pool.submit(Marks(path: marks, value: number))
@@ -123,6 +175,7 @@ final class Load {
       let ends = self.ends
       item.future?.onCompletion { _ in ends.tell(number) }
       item.bulk?.future.onCompletion { _ in ends.tell(number) }
+      item.counts?.onCompletion { _ in ends.tell(number) }
       items.append(item)
     }
   }
@@ -139,10 +192,22 @@ final class Load {
         return try checkEnd(item)
       case .failure(let failure): error = failure
       }
+    } else if let counts = item.counts {
+      switch await counts.result {
+      case .success(let counts):
+        guard counts.count == 2, counts[0] == 1, counts[1] <= setup.configuration.jobsPerWorker ?? .max else {
+          throw Violation("job \(item.number): its worker was prepared \(counts.first ?? -1) times and ran \(counts.last ?? -1) such jobs")
+        }
+        tally.succeeded += 1
+        return try checkEnd(item)
+      case .failure(let failure): error = failure
+      }
     } else {
       switch await item.future!.result {
       case .success(let value):
-        guard value == (item.kind == .doubled || item.kind == .retried ? 2 * item.number : item.number), item.kind != .traps else {
+        guard value == (item.kind == .doubled || item.kind == .retried ? 2 * item.number : item.number), item.kind != .traps,
+          item.kind != .swells
+        else {
           throw Violation("\(item.kind) \(item.number) has the result \(value)")
         }
         tally.succeeded += 1
@@ -160,6 +225,8 @@ final class Load {
       tally.trapped += 1
     case .cancelled where item.wasCancelled || isDropped: tally.cancelled += 1
     case .timedOut where item.kind == .timed: tally.timedOut += 1
+    case .memoryLimitExceeded where item.kind == .swells: tally.tooLarge += 1
+    case .workerNotStarted where setup.isFlaky && error.message.contains("the initializer Prepares failed"): tally.unborn += 1
     default: throw Violation("\(item.kind) \(item.number): \(error)")
     }
   }

@@ -53,6 +53,17 @@ struct Vitals: CustomStringConvertible {
   /// Those that are workers and live.
   static func workers() -> [Int32] { children().filter { text(of: "/proc/\($0)/cmdline").hasPrefix("heddle-worker") } }
 
+  /// For how long a process has been there.
+  ///
+  /// Unit: seconds; in steps of the kernel's tick, 10 ms.
+  static func age(of pid: Int32) -> Double {
+    let ticks = Double(sysconf(Int32(_SC_CLK_TCK)))
+    let fields = text(of: "/proc/\(pid)/stat").split(separator: ")").last?.split(separator: " ") ?? []
+    let now = Double(text(of: "/proc/uptime").prefix { $0 != " " })
+    guard fields.count > 19, let start = Double(fields[19]), let now else { return 0 }
+    return now - start / ticks
+  }
+
   private static func names(in folder: String) -> [String] {
     guard let directory = opendir(folder) else { return [] }
     defer { closedir(directory) }

@@ -33,6 +33,8 @@ private final class InlineEngine: FutureSource {
   }
   private let state = Locked(State())
   private let timer = DeadlineTimer()
+  /// Ends when the executor is closed and the last job has ended, with all who wait for it told.
+  private let drained = Future<Void>(in: nil)
 
   func submit<J: Job>(_ job: J, _ options: JobOptions) -> Future<J.Output> {
     let future = Future<J.Output>(in: self, running: true)
@@ -108,7 +110,10 @@ private final class InlineEngine: FutureSource {
       state.running.removeValue(forKey: ObjectIdentifier(future))
       return state.isClosed && state.running.isEmpty
     }
-    if wasLast { timer.stop() }
+    if wasLast {
+      timer.stop()
+      drained.succeed(())
+    }
   }
 
   // MARK: FutureSource
@@ -129,30 +134,33 @@ private final class InlineEngine: FutureSource {
   }
 
   func shutdown(_ mode: ShutdownMode) async {
-    let running = state.withLock { state in
-      state.isClosed = true
-      return state.running.values.map(\.future)
-    }
+    close()
     if case .kill(let grace) = mode {
-      for future in await wait(for: running, timeout: grace).pending {
+      _ = await wait(for: [drained as AnyFuture], timeout: grace)
+      for future in state.withLock({ $0.running.values.map(\.future) }) where !future.isDone {
         stop(
           future,
           JobError(code: .cancelled, message: "The executor was shut down while this job ran, and it did not return within \(grace)."),
           cancelled: true)
       }
-    } else {
-      _ = await wait(for: running)
+      timer.stop()
+    } else if !drained.isDone {
+      // Not only for the futures: who is told of an end may be told a moment after another.
+      await drained.park()
     }
-    timer.stop()
   }
-  /// The executor is gone: jobs that suspended go on, and their time limits with them.
-  func abandon() {
+  private func close() {
     let isIdle = state.withLock { state in
       state.isClosed = true
       return state.running.isEmpty
     }
-    if isIdle { timer.stop() }
+    if isIdle {
+      timer.stop()
+      drained.succeed(())
+    }
   }
+  /// The executor is gone: jobs that suspended go on, and their time limits with them.
+  func abandon() { close() }
 }
 
 // SAFETY: the encoder is not touched after the message is made; its bytes live as long as it does.

@@ -114,7 +114,7 @@ package final class Admission: Sendable {
   /// Takes a place, as soon as there is one.
   ///
   /// false: the task was cancelled first.
-  nonisolated(nonsending) func entered() async -> Bool {
+  package nonisolated(nonsending) func entered() async -> Bool {
     let latch = Future<Void>(in: nil)
     guard let ticket = request({ latch.succeed(()) }) else { return true }
     _ = await withTaskCancellationHandler {
@@ -127,7 +127,7 @@ package final class Admission: Sendable {
   /// The same for code that is not `async`.
   ///
   /// Blocks.
-  func enterBlocking() {
+  package func enterBlocking() {
     let gate = ThreadGate()
     if request({ gate.open() }) != nil { gate.wait() }
   }
@@ -145,14 +145,14 @@ protocol BoundedExecutor: JobExecutor {
 
 extension JobError {
   /// Nothing more is let in at the moment.
-  static func queueFull(_ limit: Int) -> JobError {
+  package static func queueFull(_ limit: Int) -> JobError {
     JobError(
       code: .queueFull,
       message: "The executor holds \(limit) jobs, as many as it may with its maxWorkers and maxPending, so this one did not run. "
         + "Submit it later, raise maxPending, or wait for room with submitWaiting.")
   }
   /// The task was cancelled that waited for room.
-  static var cancelledBeforeRoom: JobError {
+  package static var cancelledBeforeRoom: JobError {
     JobError(code: .cancelled, message: "The task was cancelled while it waited for room in the executor, so the job did not run.")
   }
 }

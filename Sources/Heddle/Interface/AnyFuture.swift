@@ -137,13 +137,13 @@ public class AnyFuture: @unchecked Sendable {
   }
   /// Writes the outcome; only after `beginEnding`.
   func writeFailure(_ error: any Error) { preconditionFailure("AnyFuture is abstract") }
-  /// Runs the work, on a thread pool.
+  /// Runs the work, on a thread pool; only after `start`.
   func execute() {}
-  /// Runs the work, on a thread pool, where it is asynchronous.
+  /// Runs the work, on a thread pool, where it is asynchronous; only after `start`.
   nonisolated(nonsending) func executeAsync() async {}
   /// One of several results has come and is about to be decoded; called under the pool's lock.
   func willReceive() {}
-  /// Whether `executeAsync` is to be called.
+  /// Whether `executeAsync` is to be called; only after `start`, since the work is gone when it is done.
   var isAsync: Bool { false }
 
   // MARK: Waiting

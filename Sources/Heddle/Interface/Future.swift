@@ -117,11 +117,11 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
 
   override var isAsync: Bool { unsafe asyncWork != nil }
   override func execute() {
-    guard start(), let work = unsafe work else { return }
+    guard let work = unsafe work else { return }
     do { finish(try work()) } catch { finish(throwing: error) }
   }
   override nonisolated(nonsending) func executeAsync() async {
-    guard start(), let asyncWork = unsafe asyncWork else { return }
+    guard let asyncWork = unsafe asyncWork else { return }
     do { finish(try await asyncWork()) } catch { finish(throwing: error) }
   }
   private func finish(_ value: Output) {

@@ -61,7 +61,7 @@ import Synchronization
 
   @usableFromInline override var isAsync: Bool { true }
   @usableFromInline override nonisolated(nonsending) func executeAsync() async {
-    guard start(), let body = unsafe body else { return }
+    guard let body = unsafe body else { return }
     let begin = heddle_monotonic_nanoseconds()
     let piece = await body(self)
     unsafe self.body = nil
@@ -142,6 +142,8 @@ import Synchronization
 
 extension JobError {
   static var chunkIncomplete: JobError {
-    JobError(code: .notDecodable, message: "The worker did not answer each of the items of a map that it was sent together, or answered some twice.")
+    JobError(
+      code: .notDecodable,
+      message: "The worker did not answer each of the items of a map that it was sent together, or answered some twice.")
   }
 }

@@ -21,7 +21,7 @@ extension ProcessPool {
     var lastBusy = MonotonicTime(nanoseconds: 0)
     /// Those that hold more than they may, and how much that is.
     var tooLarge: [(WorkerChannel, Int)] = []
-    /// When the next look is due.
+    /// When the next look is due; the distant future: no job runs.
     var next = MonotonicTime.distantFuture
   }
   /// Looks at the memory of the workers that run jobs, and kills those that hold too much.
@@ -43,7 +43,6 @@ extension ProcessPool {
     } else {
       measurements.next = .distantFuture
     }
-    core.withLock { $0.sleepsUnmeasured = measurements.next == .distantFuture }
     killTooLarge(&measurements)
   }
   /// Kills those that hold too much, at once: what grows that fast would not heed a soft signal.
@@ -58,14 +57,11 @@ extension ProcessPool {
           // All that it runs goes with it: nobody can tell which of them it was.
           guard unsafe channel.doom == nil && !channel.isGone else { continue }
           takeBack(from: channel, isFinal: true, &core)
-          unsafe channel.doom = WorkerChannel.Doom(
-            code: .memoryLimitExceeded, message: message, position: nil, since: .now, isKilled: true, memory: held)
-          core.state.workerLeaves(channel.place)
-          channel.process.killGroup()
+          doom(channel, .memoryLimitExceeded, message, by: .kill, &core)
         } else {
           guard stop(channel, for: position, .memoryLimitExceeded, message, atOnce: true, &core, &bells) else { continue }
-          unsafe channel.doom?.memory = held
         }
+        unsafe channel.doom?.memory = held
       }
     }
     measurements.tooLarge = []

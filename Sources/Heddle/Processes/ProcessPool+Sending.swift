@@ -82,13 +82,9 @@ extension ProcessPool {
     }
     core.state.jobsSent(to: channel.place, count: sent, isBlocked: isBlocked)
     channel.held.store(core.state.workers[channel.place].held, ordering: .relaxed)
-    // From now on somebody has to look now and then whether the worker takes what it was sent (`watchSilence`).
+    // From now on somebody has to look now and then whether the worker takes what it was sent (`watchSilence`), and what it holds (`measure`).
     if sent > 0, core.sleepsUnwatched { nudge(&core, &bells) }
     if sent > 0 && channel.publish() { bells.add(channel) }
-    if sent > 0 && core.sleepsUnmeasured {
-      core.sleepsUnmeasured = false
-      nudge(&core, &bells)
-    }
     if unsafe isBlocked && channel.outboundPosition != nil { nudge(&core, &bells) }
   }
   private static var tailViolation: String { "it moved the end of its requests to a place that cannot be" }
@@ -248,9 +244,7 @@ extension ProcessPool {
     for other in unsafe channel.flights.positions where unsafe other > position && channel.flights[other].stage == .sent {
       if Claims.isClaimed(other, in: channel.memory) { return false }
     }
-    unsafe channel.doom = WorkerChannel.Doom(code: code, message: message, position: position, since: .now, isKilled: atOnce)
-    core.state.workerLeaves(channel.place)
-    if atOnce { channel.process.killGroup() } else { channel.process.terminateGroup() }
+    doom(channel, code, message, for: position, by: atOnce ? .kill : .signal, &core)
     bells.supervisor = true
     core.sleepsUntil = nil
     dispatch(&core, &bells)

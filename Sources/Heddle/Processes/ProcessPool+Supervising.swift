@@ -18,7 +18,7 @@ extension ProcessPool {
       drainAll(batch)
       startRequestedWorkers()
       measure(&measurements)
-      let plan = look(&lastTick)
+      let plan = look(&lastTick, isMeasuring: limits.memoryLimit == nil || measurements.next < .distantFuture)
       for violator in plan.violators { kill(violator.0, because: violator.1) }
       for suspect in plan.suspects where suspect.process.isSuspended { kill(suspect, because: Self.suspension) }
       for error in plan.failures { error() }
@@ -64,6 +64,8 @@ extension ProcessPool {
         dispatch(&core, &bells)
       }
       bells.ring(self)
+      // While it starts: none of its jobs can have made it a victim yet.
+      memoryWatch.begin()
     }
   }
 
@@ -81,12 +83,14 @@ extension ProcessPool {
   /// How often jobs behind a slow one are looked for.
   private static let tickInterval = Duration.milliseconds(1)
   /// From the soft signal to SIGKILL.
-  private static let grace = Duration.milliseconds(500)
+  static let grace = Duration.milliseconds(500)
   /// How long a worker that was told to go may take: what its `atexit` handlers do.
   private static let leaveLimit = Duration.seconds(2)
 
   /// Looks at everything that depends on time, and says until when nothing more does.
-  private func look(_ lastTick: inout MonotonicTime) -> Plan {
+  ///
+  /// - Parameter isMeasuring: false: memory is limited, and was not looked at because no worker held a job.
+  private func look(_ lastTick: inout MonotonicTime, isMeasuring: Bool) -> Plan {
     let now = MonotonicTime.now
     var bells = Bells()
     var plan = core.withLock { core -> Plan in
@@ -119,8 +123,10 @@ extension ProcessPool {
       if core.wakesForTick { plan.wakeTime = min(plan.wakeTime, lastTick + Self.tickInterval) }
       if !core.startRequests.isEmpty || !core.violators.isEmpty { plan.wakeTime = now }
       if core.retiring.contains(where: { unsafe $0.doom == nil && $0.outboundPosition == nil }) { plan.wakeTime = now }
-      core.sleepsUntil = plan.wakeTime
       core.sleepsUnwatched = !core.state.workers.contains { $0.held > 0 }
+      // A job came between the measuring and this: whoever sent it could not tell.
+      if !isMeasuring && !core.sleepsUnwatched { plan.wakeTime = now }
+      core.sleepsUntil = plan.wakeTime
       return plan
     }
     bells.supervisor = false  // that is this thread
@@ -201,9 +207,7 @@ extension ProcessPool {
     // What was claimed meanwhile proves that it was not stuck.
     guard channel.openPositions.allSatisfy({ channel.flight($0).isAbandoned }) else { return }
     let message = "The worker was stopped because all that it ran had run out of time."
-    unsafe channel.doom = WorkerChannel.Doom(code: .timedOut, message: message, position: nil, since: now)
-    core.state.workerLeaves(channel.place)
-    channel.process.terminateGroup()
+    doom(channel, .timedOut, message, by: .signal, &core)
     plan.wakeTime = now
   }
   private func timeOut(
@@ -260,9 +264,7 @@ extension ProcessPool {
       } else {
         for channel in core.live where unsafe channel.doom == nil && channel.held.load(ordering: .relaxed) > 0 {
           let message = "The executor was shut down while this job ran; its worker was stopped."
-          unsafe channel.doom = WorkerChannel.Doom(code: .cancelled, message: message, position: nil, since: now)
-          core.state.workerLeaves(channel.place)
-          channel.process.terminateGroup()
+          doom(channel, .cancelled, message, by: .signal, &core)
         }
         plan.wakeTime = min(plan.wakeTime, now + Self.grace)
       }
@@ -280,9 +282,7 @@ extension ProcessPool {
   ) -> MonotonicTime? {
     if unsafe channel.taskPosition != nil {
       // It is still at its initializer, which nobody needs any more.
-      unsafe channel.doom = WorkerChannel.Doom(code: .workerDied, message: why, position: nil, since: now)
-      core.state.workerLeaves(channel.place)
-      channel.process.terminateGroup()
+      doom(channel, .workerDied, why, by: .signal, &core)
       return now + Self.grace
     }
     // A large job that was taken back is still being written: the worker passes its rest over.
@@ -290,8 +290,7 @@ extension ProcessPool {
     // One that hangs in its exit is killed like one that hangs in a job. What has to be fast has no finalizers.
     let finalizes = core.killTime == nil && sendFinalizer(to: channel, &core, &bells)
     let limit = Self.leaveLimit + (finalizes ? finalizer!.limit : .zero)
-    unsafe channel.doom = WorkerChannel.Doom(code: .workerDied, message: why, position: nil, since: now + (limit - Self.grace))
-    core.state.workerLeaves(channel.place)
+    doom(channel, .workerDied, why, by: .word(limit), &core)
     if channel.room(for: Frame.headerByteCount) == true {
       unsafe channel.request.write(FrameHeader(kind: RequestKind.stop, byteCount: 0), UnsafeRawBufferPointer(start: nil, count: 0))
       if channel.publish() { bells.add(channel) }
@@ -304,11 +303,9 @@ extension ProcessPool {
     core.withLock { core in
       // It may have gone meanwhile, and another have its place and, who knows, its number.
       guard core.channels[channel.place] === channel, unsafe channel.doom == nil || channel.doom?.position != nil else { return }
-      unsafe channel.doom = WorkerChannel.Doom(
-        code: .workerDied, message: "The worker was stopped because \(violation).", position: nil, since: .now, isKilled: true)
       // One that has not greeted counts as a start that failed, or another would be started for ever.
-      if core.state.workers[channel.place].phase != .starting { core.state.workerLeaves(channel.place) }
-      channel.process.killGroup()
+      let leaves = core.state.workers[channel.place].phase != .starting
+      doom(channel, .workerDied, "The worker was stopped because \(violation).", by: .kill, leaves: leaves, &core)
     }
   }
 

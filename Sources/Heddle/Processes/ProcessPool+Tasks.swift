@@ -63,8 +63,7 @@ extension ProcessPool {
         core.startFailure = reason
         core.state.workerFailed(at: channel.place)
         if unsafe channel.doom != nil { return }  // its time was over, or the pool ends
-        unsafe channel.doom = WorkerChannel.Doom(code: .workerNotStarted, message: reason, position: nil, since: .now, isKilled: true)
-        channel.process.killGroup()
+        doom(channel, .workerNotStarted, reason, by: .kill, &core)
       } else if unsafe channel.doom == nil {
         core.state.workerPrepared(channel.place)
         dispatch(&core, &bells)

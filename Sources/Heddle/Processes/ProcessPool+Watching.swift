@@ -23,8 +23,7 @@ extension ProcessPool {
         if now >= end {
           // It stays one that is starting, so that it counts as a failed start.
           let message = "a worker did not greet within \(recipe.startLimit) and was killed."
-          unsafe channel.doom = WorkerChannel.Doom(code: .workerDied, message: message, position: nil, since: now, isKilled: true)
-          channel.process.killGroup()
+          doom(channel, .workerDied, message, by: .kill, leaves: false, &core)
           continue
         }
         next = min(next, end)

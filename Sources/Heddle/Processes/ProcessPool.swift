@@ -77,10 +77,8 @@ package final class ProcessPool: FutureSource {
     var startFailure = ""
     /// Workers without a job that are to be told to go.
     var retiring: [WorkerChannel] = []
-    /// The supervisor does not look at the workers before it is woken, or before much later: none of them held a job.
+    /// The supervisor looks at no worker before it is woken, or before much later, nor at its memory: none of them held a job.
     var sleepsUnwatched = false
-    /// Memory is limited, and the supervisor does not look at it before it is woken: no job runs.
-    var sleepsUnmeasured = false
     /// Workers that need to be looked at: they wrote nonsense.
     var violators: [(WorkerChannel, String)] = []
   }

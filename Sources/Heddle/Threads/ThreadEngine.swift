@@ -15,8 +15,9 @@ import Synchronization
   nonisolated(unsafe) var executor: UnownedTaskExecutor!
 
   private struct State {
-    var threads: [OSThread] = []
-    var workers: [WorkerThread] = []
+    var members: [(worker: WorkerThread, thread: OSThread)] = []
+    /// Those that left, and are to be joined.
+    var left: [OSThread] = []
     var ended = 0
     var isClosed = false
     /// Nobody holds the executor: whoever ends last tidies up.
@@ -26,8 +27,8 @@ import Synchronization
   /// Ends when the pool is closed and its last thread is about to return.
   private let finished = Future<Void>(in: nil)
 
-  init(maxThreads: Int) {
-    queue = ThreadQueue(maxThreads: maxThreads)
+  init(maxThreads: Int, idleTimeout: Duration?) {
+    queue = ThreadQueue(maxThreads: maxThreads, idleTimeout: idleTimeout)
   }
 
   // MARK: Work comes in
@@ -54,18 +55,17 @@ import Synchronization
     }
   }
   private func startThread() {
+    let worker = WorkerThread(batch: queue.enrol(), queue: queue, engine: self)
     do {
       try state.withLock { state throws(SystemError) in
-        let worker = WorkerThread(number: state.workers.count, queue: queue, engine: self)
         let thread = try OSThread(name: "heddle-thread") { [self] in
           worker.run()
-          threadWillEnd()
+          threadWillEnd(worker)
         }
-        state.workers.append(worker)
-        state.threads.append(thread)
+        state.members.append((worker, thread))
       }
     } catch {
-      let isSomebodyLeft = queue.threadDidNotStart()
+      let isSomebodyLeft = queue.threadDidNotStart(worker.batch)
       finishIfOver()
       guard !isSomebodyLeft else { return }
       // Nobody would ever run what waits.
@@ -73,9 +73,21 @@ import Synchronization
       for future in queue.takeAll() { future.fail(JobError(code: .workerNotStarted, message: message)) }
     }
   }
-  private func threadWillEnd() {
-    state.withLock { $0.ended += 1 }
+  private func threadWillEnd(_ worker: WorkerThread) {
+    // One that leaves while the pool goes on is joined by the next that leaves, or at the end.
+    let before = state.withLock { state -> [OSThread] in
+      state.ended += 1
+      guard !state.isClosed, let index = state.members.firstIndex(where: { $0.worker === worker }) else { return [] }
+      defer { state.left = [state.members.remove(at: index).thread] }
+      return state.left
+    }
+    for thread in before { thread.join() }
     finishIfOver()
+  }
+  /// Another number of threads.
+  func resize(to count: Int) {
+    if forks.hasForked { return }
+    for _ in 0..<queue.resize(to: count) { startThread() }
   }
   /// Closed, and every thread that was or will be started has ended.
   ///
@@ -144,7 +156,7 @@ import Synchronization
   }
 
   /// The threads that were started.
-  var workers: [WorkerThread] { state.withLock { $0.workers } }
+  var workers: [WorkerThread] { state.withLock { $0.members.map(\.worker) } }
   /// The thread of this pool that the caller runs on.
   var currentThread: WorkerThread? {
     guard let thread = WorkerThread.current, thread.belongs(to: self) else { return nil }
@@ -215,8 +227,11 @@ import Synchronization
   }
   private func takeThreads() -> [OSThread] {
     state.withLock { state in
-      defer { state.threads = [] }
-      return state.threads
+      defer {
+        state.members = []
+        state.left = []
+      }
+      return state.members.map(\.thread) + state.left
     }
   }
 }

@@ -15,10 +15,12 @@ import Synchronization
 ///
 /// Threads start when there is work for them. An `async` job keeps its thread while it waits.
 public final class ThreadPoolExecutor: JobExecutor, BoundedExecutor, ChunkingExecutor, TaskExecutor, Sendable {
-  /// How many jobs run at once, at most.
+  /// How many jobs run at once, at most: as at first, or as ``resize(to:)`` said last.
   ///
   /// Unit: threads.
-  public let maxWorkers: Int
+  public var maxWorkers: Int { size.load(ordering: .relaxed) }
+  private let size: Atomic<Int>
+  private let maxPending: Int?
   private let engine: ThreadEngine
   /// nil: any number of jobs may wait.
   private let admission: Admission?
@@ -30,9 +32,10 @@ public final class ThreadPoolExecutor: JobExecutor, BoundedExecutor, ChunkingExe
   ///   - configuration: limits.
   public init(maxWorkers: Int? = nil, configuration: ThreadPoolConfiguration = ThreadPoolConfiguration()) {
     let count = max(1, maxWorkers ?? Parallelism.available)
-    self.maxWorkers = count
+    size = Atomic(count)
+    maxPending = configuration.maxPending
     admission = configuration.maxPending.map { Admission(limit: count + max(0, $0)) }
-    engine = ThreadEngine(maxThreads: count)
+    engine = ThreadEngine(maxThreads: count, idleTimeout: configuration.idleTimeout)
     unsafe engine.executor = asUnownedTaskExecutor()
   }
   deinit { engine.abandon() }
@@ -150,6 +153,19 @@ public final class ThreadPoolExecutor: JobExecutor, BoundedExecutor, ChunkingExe
     guard let admission, !engine.forks.hasForked else { return }
     if engine.currentThread == nil { return admission.enterBlocking() }
     if !admission.enter() { admission.enterAnyway() }
+  }
+
+  /// Changes how many threads there may be, at once and from anywhere.
+  ///
+  /// More: they start when there is work for them. Fewer: those without work end now, the others after the job that they run. No job is lost
+  /// or stopped. ``ThreadPoolConfiguration/maxPending`` stays what it is.
+  ///
+  /// - Parameter maxWorkers: at least 1.
+  public func resize(to maxWorkers: Int) {
+    let count = max(1, maxWorkers)
+    size.store(count, ordering: .relaxed)
+    engine.resize(to: count)
+    if let admission, let maxPending { admission.setLimit(count + max(0, maxPending)) }
   }
 
   /// Ends the pool.

@@ -18,9 +18,16 @@ final class ThreadQueue: Sendable {
   private struct State {
     var queues: [FIFO] = [FIFO(), FIFO(), FIFO()]
     var isClosed = false
+    /// Threads that were ever wanted, less those that could not be started.
     var started = 0
+    /// Of those the ones that have not left.
+    var live = 0
+    /// How many there may be.
+    var limit: Int
+    /// What each thread took beside the work it runs; others may take it from there.
+    var batches: [ThreadBatch] = []
   }
-  private let state = Locked(State())
+  private let state: Locked<State>
   /// How much waits, for those who look without the lock.
   private let count = Atomic<Int>(0)
   private let sleepers = Atomic<Int>(0)
@@ -28,10 +35,11 @@ final class ThreadQueue: Sendable {
   ///
   /// At most one does.
   private let isSearching = Atomic<Bool>(false)
+  /// There are more threads than there may be.
+  private let isCrowded = Atomic<Bool>(false)
   private let parker = Parker()
-  private let maxThreads: Int
-  /// What each thread took beside the work it runs; others may take it from there.
-  private let batches: [Batch]
+  /// How long a thread sleeps for want of work before it leaves; nil: for ever.
+  private let idleTimeout: Duration?
 
   /// How long the searcher spins before it sleeps: about 15 µs, what a wake-up costs.
   ///
@@ -42,9 +50,9 @@ final class ThreadQueue: Sendable {
   /// Unit: items.
   static let batchLimit = 16
 
-  init(maxThreads: Int) {
-    self.maxThreads = maxThreads
-    batches = (0..<maxThreads).map { _ in Batch() }
+  init(maxThreads: Int, idleTimeout: Duration?) {
+    state = Locked(State(limit: maxThreads))
+    self.idleTimeout = idleTimeout
   }
 
   enum Pushed {
@@ -60,8 +68,9 @@ final class ThreadQueue: Sendable {
       count.add(1, ordering: .relaxed)
       // A sleeper that was woken counts until it runs: what waits must not be more than those who are free to take it.
       let free = sleepers.load(ordering: .relaxed) + (isSearching.load(ordering: .relaxed) ? 1 : 0)
-      if state.started < maxThreads && count.load(ordering: .relaxed) > free {
+      if state.live < state.limit && count.load(ordering: .relaxed) > free {
         state.started += 1
+        state.live += 1
         return .acceptedThreadWanted
       }
       return .accepted
@@ -69,13 +78,54 @@ final class ThreadQueue: Sendable {
     if case .accepted = pushed { wakeIfNeeded() }
     return pushed
   }
+  /// A thread that was wanted starts; it is given its batch.
+  func enrol() -> ThreadBatch {
+    let batch = ThreadBatch()
+    state.withLock { $0.batches.append(batch) }
+    return batch
+  }
   /// The thread that was wanted could not be started.
   ///
   /// Returns whether any runs.
-  func threadDidNotStart() -> Bool {
+  func threadDidNotStart(_ batch: ThreadBatch) -> Bool {
     state.withLock { state in
+      state.batches.removeAll { $0 === batch }
       state.started -= 1
-      return state.started > 0
+      state.live -= 1
+      return state.live > 0
+    }
+  }
+  /// Another number of threads; those that are too many leave when they look for work.
+  ///
+  /// Returns how many are to be started, for what waits.
+  func resize(to limit: Int) -> Int {
+    let wanted = state.withLock { state in
+      state.limit = limit
+      isCrowded.store(state.live > limit, ordering: .sequentiallyConsistent)
+      let free = sleepers.load(ordering: .relaxed) + (isSearching.load(ordering: .relaxed) ? 1 : 0)
+      let wanted = state.isClosed ? 0 : max(0, min(limit - state.live, count.load(ordering: .relaxed) - free))
+      state.started += wanted
+      state.live += wanted
+      return wanted
+    }
+    parker.unpark()
+    return wanted
+  }
+  /// Whether the thread of `batch` leaves: there are too many, or, where it sleeps, nothing has come for long.
+  private func leaves(_ batch: ThreadBatch, sleeping: Bool) -> Bool {
+    state.withLock { state in
+      if state.isClosed { return false }
+      // Work that came meanwhile counts on whoever slept.
+      guard state.live > state.limit || sleeping && state.queues.allSatisfy(\.isEmpty) else { return false }
+      state.live -= 1
+      isCrowded.store(state.live > state.limit, ordering: .sequentiallyConsistent)
+      state.batches.removeAll { $0 === batch }
+      while let work = batch.pop() {
+        state.queues[JobPriority.medium.rawValue].push(work)
+        count.add(1, ordering: .relaxed)
+      }
+      if sleeping { sleepers.subtract(1, ordering: .sequentiallyConsistent) }
+      return true
     }
   }
   /// Threads that were wanted, less those that could not be started.
@@ -85,12 +135,18 @@ final class ThreadQueue: Sendable {
     if sleepers.load(ordering: .sequentiallyConsistent) > 0 && !isSearching.load(ordering: .sequentiallyConsistent) { parker.unpark(1) }
   }
 
-  /// The next work for thread `number`.
+  /// The next work for the thread that has `own`.
   ///
-  /// Blocks. nil: closed, and nothing is left.
-  func next(forThread number: Int) -> ThreadWork? {
+  /// Blocks. nil: closed, and nothing is left; or the thread is to leave.
+  func next(_ own: ThreadBatch) -> ThreadWork? {
+    var idleEnd: MonotonicTime?
     while true {
-      if let work = takeNow(forThread: number) { return work }
+      if isCrowded.load(ordering: .relaxed) && leaves(own, sleeping: false) {
+        // What it gave back, and what it would have looked for, is the others'.
+        wakeIfNeeded()
+        return nil
+      }
+      if let work = takeNow(own) { return work }
       if isSearching.compareExchange(expected: false, desired: true, ordering: .sequentiallyConsistent).exchanged {
         var spins = 0
         while spins < Self.spinLimit && count.load(ordering: .relaxed) == 0 {
@@ -98,7 +154,7 @@ final class ThreadQueue: Sendable {
           spins += 1
         }
         isSearching.store(false, ordering: .sequentiallyConsistent)
-        if let work = takeNow(forThread: number) {
+        if let work = takeNow(own) {
           // While this thread searched nobody was woken: pass that on.
           if hasMore { wakeIfNeeded() }
           return work
@@ -106,32 +162,37 @@ final class ThreadQueue: Sendable {
       }
       let ticket = parker.ticket
       sleepers.add(1, ordering: .sequentiallyConsistent)
-      var work = takeNow(forThread: number)
+      var work = takeNow(own)
       // The last look is under the lock: a push is before it, and seen, or after it, and sees this sleeper.
       let (isClosed, isEmpty) = state.withLock { state in (state.isClosed, state.queues.allSatisfy(\.isEmpty)) }
-      if work == nil && !isClosed && isEmpty { parker.park(ticket: ticket) }
+      if work == nil && !isClosed && isEmpty {
+        if idleEnd == nil, let idleTimeout { idleEnd = .now + idleTimeout }
+        if !isCrowded.load(ordering: .sequentiallyConsistent) { parker.park(ticket: ticket, until: idleEnd ?? .distantFuture) }
+        if let idleEnd, idleEnd <= .now, leaves(own, sleeping: true) { return nil }
+      }
       sleepers.subtract(1, ordering: .sequentiallyConsistent)
-      if work == nil && !isClosed { work = takeNow(forThread: number) }
+      if work == nil && !isClosed { work = takeNow(own) }
       if let work {
         // Wake-ups are passed on: while one searched, several came and nobody was woken for them.
         if hasMore { wakeIfNeeded() }
         return work
       }
-      if isClosed { return takeNow(forThread: number) }
+      if isClosed { return takeNow(own) }
     }
   }
   /// Whether something waits, in the queue or in what a thread took in advance.
-  private var hasMore: Bool { count.load(ordering: .sequentiallyConsistent) > 0 || batches.contains { !$0.isEmpty } }
+  private var hasMore: Bool {
+    count.load(ordering: .sequentiallyConsistent) > 0 || state.withLock { $0.batches }.contains { !$0.isEmpty }
+  }
   /// From the thread's own batch, from the queue, or from another thread's batch.
-  private func takeNow(forThread number: Int) -> ThreadWork? {
-    let own = batches[number]
+  private func takeNow(_ own: ThreadBatch) -> ThreadWork? {
     if let work = own.pop() { return work }
     var tookMore = false
     if count.load(ordering: .relaxed) > 0 {
       let work = state.withLock { state -> ThreadWork? in
         for priority in [2, 1, 0] where !state.queues[priority].isEmpty {
           // A share of what waits, so that a short queue is spread over the threads.
-          let share = min(Self.batchLimit, state.queues[priority].count / (4 * maxThreads) + 1)
+          let share = min(Self.batchLimit, state.queues[priority].count / (4 * state.limit) + 1)
           count.subtract(share, ordering: .relaxed)
           let first = state.queues[priority].pop()
           if share > 1 {
@@ -149,7 +210,7 @@ final class ThreadQueue: Sendable {
         return work
       }
     }
-    for other in batches where other !== own { if let work = other.pop() { return work } }
+    for other in state.withLock({ $0.batches }) where other !== own { if let work = other.pop() { return work } }
     return nil
   }
 
@@ -163,7 +224,7 @@ final class ThreadQueue: Sendable {
   private func takeFutures(_ state: inout State) -> [AnyFuture] {
     var futures: [AnyFuture] = []
     // What threads took in advance has not started either.
-    for batch in batches { while let work = batch.pop() { state.queues[1].push(work) } }
+    for batch in state.batches { while let work = batch.pop() { state.queues[1].push(work) } }
     for priority in state.queues.indices {
       var steps: [ThreadWork] = []
       while !state.queues[priority].isEmpty {
@@ -191,13 +252,13 @@ final class ThreadQueue: Sendable {
 }
 
 /// What a thread took in advance.
-private final class Batch: Sendable {
+final class ThreadBatch: Sendable {
   private let work = Locked(FIFO())
   /// What lies here, for those who look without the lock.
   private let count = Atomic<Int>(0)
 
   var isEmpty: Bool { count.load(ordering: .sequentiallyConsistent) == 0 }
-  func fill(from queue: inout FIFO, _ share: Int) {
+  fileprivate func fill(from queue: inout FIFO, _ share: Int) {
     work.withLock { work in
       for _ in 0..<share { work.push(queue.pop()) }
       count.store(work.count, ordering: .sequentiallyConsistent)

@@ -6,7 +6,7 @@ import Synchronization
 final class WorkerThread: Sendable {
   private let queue: ThreadQueue
   private unowned let engine: ThreadEngine
-  private let number: Int
+  let batch: ThreadBatch
   /// The future whose job runs here, or 0; with `borrowedBit` while another thread makes a reference of it.
   private let current = Atomic<UInt>(0)
   private static let borrowedBit: UInt = 1
@@ -19,13 +19,13 @@ final class WorkerThread: Sendable {
   /// It runs a step of a task, which gives the thread back where it waits.
   let isInStep = Atomic<Bool>(false)
 
-  init(number: Int, queue: ThreadQueue, engine: ThreadEngine) {
-    self.number = number
+  init(batch: ThreadBatch, queue: ThreadQueue, engine: ThreadEngine) {
+    self.batch = batch
     self.queue = queue
     self.engine = engine
   }
 
-  /// The thread's body: returns when the queue is closed and empty.
+  /// The thread's body: returns when the queue is closed and empty, or the thread is to leave.
   ///
   /// Blocks.
   func run() {
@@ -50,9 +50,9 @@ final class WorkerThread: Sendable {
   }
   /// Runs jobs.
   ///
-  /// true: the queue is closed and empty; false: this task was cancelled by a job's canceller, another must take over.
+  /// true: the queue has no more for this thread; false: this task was cancelled by a job's canceller, another must take over.
   private nonisolated(nonsending) func serve() async -> Bool {
-    while let work = queue.next(forThread: number) {
+    while let work = queue.next(batch) {
       switch work {
       case .step(let step):
         isInStep.store(true, ordering: .relaxed)
@@ -62,7 +62,8 @@ final class WorkerThread: Sendable {
         let future = unsafe reference.takeRetainedValue()
         let bits = unsafe UInt(bitPattern: Unmanaged.passUnretained(future).toOpaque())
         current.store(bits, ordering: .releasing)
-        if future.isAsync { await future.executeAsync() } else { future.execute() }
+        // Only who has started it may look at its work: another thread may run it just now, inside a job that waits for it.
+        if future.start() { if future.isAsync { await future.executeAsync() } else { future.execute() } }
         // Whoever borrows the word holds it for some instructions.
         while !current.compareExchange(expected: bits, desired: 0, ordering: .acquiringAndReleasing).exchanged { heddle_pause() }
         if future.wasTold { return false }

@@ -39,6 +39,8 @@ final class Batch: Sendable {
     let sequence: Int
     let replaces: Bool
     let outcome: CallOutcome
+    /// Unit: seconds since 1970.
+    let endTime = Machine.wallClock
   }
   private struct State {
     /// Ended, and not yet fetched by the writer.
@@ -186,7 +188,7 @@ final class Batch: Sendable {
         result.notRun += 1
         return
       }
-      let row = Row(finished.input, finished.outcome, replaces: finished.replaces)
+      let row = Row(finished.input, finished.outcome, replaces: finished.replaces, endTime: finished.endTime)
       do throws(SystemError) {
         try write(row)
       } catch {

@@ -8,7 +8,7 @@ typealias CallCanceller = @Sendable (_ onlyIfRunning: Bool) -> Bool
 /// What runs calls: the seam between the tool and an executor.
 ///
 /// `PythonRunner` and `CommandRunner` are the real ones, `PacedRunner` goes before either, tests have some of their own.
-protocol CallRunner: Sendable {
+protocol CallRunner: AnyObject, Sendable {
   /// How many calls may be with the runner at once, running and waiting: enough to keep every worker busy, no more.
   var window: Int { get }
   /// Starts a call, or lets it wait for a worker.
@@ -61,4 +61,8 @@ struct CallOutcome: Sendable {
   var seconds: Double
   /// How often it was tried.
   var attempts: Int
+  /// What a function's thread computed in the last try; nil: not known.
+  var processorTime: Duration?
+  /// Which of the places it ran in, from 1 on; nil: it is no command.
+  var place: Int?
 }

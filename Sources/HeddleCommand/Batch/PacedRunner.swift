@@ -34,9 +34,8 @@ final class PacedRunner: CallRunner {
     var fate: Fate?
   }
   private struct State {
-    /// The next one is last.
+    /// The next one is last; never more than `window`.
     var waiting: [Call] = []
-    var arrived: [Call] = []
     var running: [Int: Call] = [:]
     var nextNumber = 0
     var nextStart = MonotonicTime(nanoseconds: 0)
@@ -85,7 +84,7 @@ final class PacedRunner: CallRunner {
 
   func submit(_ input: Input, completion: @escaping @Sendable (CallOutcome) -> Void) -> CallCanceller {
     let isTaken = state.withLock { state in
-      if !state.isShut { state.arrived.append(Call(input: input, completion: completion)) }
+      if !state.isShut { state.waiting.insert(Call(input: input, completion: completion), at: 0) }
       return !state.isShut
     }
     if isTaken { news.unpark() } else { completion(CallOutcome(ending: .notRun, seconds: 0, attempts: 0)) }
@@ -94,8 +93,8 @@ final class PacedRunner: CallRunner {
   func shutdown(grace: Duration?) {
     let dropped = state.withLock { state in
       state.isShut = true
-      defer { (state.waiting, state.arrived) = ([], []) }
-      return state.waiting + state.arrived
+      defer { state.waiting = [] }
+      return state.waiting
     }
     for call in dropped { call.completion(CallOutcome(ending: .notRun, seconds: 0, attempts: call.attempts)) }
     inner.shutdown(grace: grace)
@@ -121,14 +120,10 @@ final class PacedRunner: CallRunner {
   private func step(_ now: MonotonicTime, memory: Int?) -> (isOver: Bool, wake: MonotonicTime) {
     var toStart: (Int, Input)?
     var toStop: [(number: Int, cancel: CallCanceller)] = []
-    var toPutBack: CallCanceller?
+    var toPutBack: (number: Int, cancel: CallCanceller)?
     var wake = MonotonicTime.distantFuture
     let isOver = state.withLock { state in
       if state.isOver { return true }
-      if !state.arrived.isEmpty {
-        state.waiting.insert(contentsOf: state.arrived.reversed(), at: 0)
-        state.arrived = []
-      }
       if let limit = pace.timeout?.limit(median: state.median.value) {
         for (number, call) in state.running where call.fate == nil && call.cancel != nil {
           let end = call.start + limit
@@ -147,7 +142,7 @@ final class PacedRunner: CallRunner {
           let young = state.running.filter({ $0.value.fate == nil && $0.value.cancel != nil }).max(by: { $0.key < $1.key })
         {
           state.running[young.key]!.fate = .putBack
-          toPutBack = young.value.cancel
+          toPutBack = (young.key, young.value.cancel!)
         }
         if memory < least, !state.running.isEmpty { return false }
       }
@@ -167,7 +162,8 @@ final class PacedRunner: CallRunner {
       wake = now
       return false
     }
-    _ = toPutBack?(false)
+    // One that cannot be stopped goes on as if nothing had been, and its time limit with it.
+    if let (number, cancel) = toPutBack, !cancel(false) { state.withLock { $0.running[number]?.fate = nil } }
     for (number, cancel) in toStop where !cancel(true) {
       // Its worker is still starting: that is not the call's time.
       state.withLock { state in

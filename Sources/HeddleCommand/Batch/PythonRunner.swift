@@ -14,7 +14,7 @@ final class PythonRunner: CallRunner {
     python.interpreter = settings.interpreter
     python.printsToStandardError = true
     python.printed = settings.printed
-    python.memoryLimit = settings.memoryLimit
+    python.limits.memoryLimit = settings.memoryLimit
     executor = PythonExecutor(maxWorkers: settings.workers, mode: settings.placement.mode, settings: python)
     target = settings.target.description
     let retries = settings.retries
@@ -51,7 +51,7 @@ final class PythonRunner: CallRunner {
       } catch {
         ending = self.ending(error, isStopping: isStopping)
       }
-      return CallOutcome(ending: ending, seconds: call.wallTime.seconds, attempts: call.attempt)
+      return CallOutcome(ending: ending, seconds: call.wallTime.seconds, attempts: call.attempt, processorTime: call.processorTime)
     case .failure(let error):
       let error = error as? JobError
       return CallOutcome(

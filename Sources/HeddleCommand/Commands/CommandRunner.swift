@@ -71,7 +71,7 @@ final class CommandRunner: CallRunner {
         state.freePlaces.sort(by: >)
         return state.running.removeValue(forKey: place)?.isCancelled ?? false
       }
-      var outcome = CallOutcome(ending: ending, seconds: seconds, attempts: 1)
+      var outcome = CallOutcome(ending: ending, seconds: seconds, attempts: 1, place: place)
       if isCancelled, case .failed = ending { outcome.ending = .notRun }
       completion(outcome)
       news.unpark()
@@ -165,7 +165,7 @@ final class CommandRunner: CallRunner {
   private func ending(
     _ status: TerminationStatus, output: borrowing Descriptor, complaint: [UInt8]
   ) throws(SystemError) -> CallOutcome.Ending {
-    let exit: String
+    let last = complaint.split(separator: UInt8(ascii: "\n")).last.map { ": " + String(decoding: $0.prefix(500), as: UTF8.self) } ?? ""
     switch status {
     case .exited(0):
       let size = output.fileSize
@@ -175,10 +175,11 @@ final class CommandRunner: CallRunner {
       var writer = MarshalWriter(capacity: size + 5)
       writer.write(fileSystemText: try output.readAll())
       return .returned(writer.bytes)
-    case .exited(let code): exit = "exit \(code)"
-    case .signaled(let number): exit = SignalName.name(of: number)
+    // It has said itself that it failed, as a function does that raises.
+    case .exited(let code): return .failed(code: "exception", message: "the command exited with \(code)\(last)", exit: "exit \(code)")
+    case .signaled(let number):
+      let name = SignalName.name(of: number)
+      return .failed(code: "workerDied", message: "the command was killed by \(name)\(last)", exit: name)
     }
-    let last = complaint.split(separator: UInt8(ascii: "\n")).last.map { ": " + String(decoding: $0.prefix(500), as: UTF8.self) } ?? ""
-    return .failed(code: "workerDied", message: "the command ended with \(exit)\(last)", exit: exit)
   }
 }

@@ -169,8 +169,7 @@ extension CommandTemplate: CustomStringConvertible {
       if !Files.isExecutable(name) { throw UsageError("\(name) \(Files.exists(name) ? "is not a program" : "does not exist")") }
       return
     }
-    let path = ChildProcess.environment.first { $0.hasPrefix("PATH=") }.map { String($0.dropFirst(5)) } ?? "/usr/local/bin:/usr/bin:/bin"
-    guard !path.split(separator: ":").contains(where: { Files.isExecutable("\($0)/\(name)") }) else { return }
+    guard EnvironmentVariables.locate(program: name) == nil else { return }
     throw UsageError("there is no program \(name) on PATH; what a shell itself knows needs --shell")
   }
 }

@@ -8,26 +8,39 @@ import HeddleSystem
 final class JobLog {
   private let file: Descriptor
   private let name: String
+  private let path: String
+  private let goesOn: Bool
+  private let isNew: Bool
 
+  /// Opens the log and leaves in it what is there: until a call has been made, the run may still be refused.
+  ///
   /// - Parameters:
   ///   - path: With a `+` before it the log goes on, otherwise it begins anew.
   ///   - name: What is called, for the last column.
   /// - Throws: `UsageError` where it cannot be written.
   init(path: String, name: String) throws {
     self.name = name
-    let goesOn = path.hasPrefix("+")
+    goesOn = path.hasPrefix("+")
     let path = goesOn ? String(path.dropFirst()) : path
-    do throws(SystemError) {
-      file = try Descriptor.open(path, for: .appending)
-      if !goesOn { file.truncate(to: 0) }
-      if file.fileSize == 0 {
-        try file.writeAll(Array("Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n".utf8))
-      }
-    } catch { throw UsageError("cannot write the job log \(path): \(error.reason)") }
+    self.path = path
+    isNew = !Files.exists(path)
+    do throws(SystemError) { file = try Descriptor.open(path, for: .appending) } catch {
+      throw UsageError("cannot write the job log \(path): \(error.reason)")
+    }
+  }
+  /// Begins the log, anew where it does not go on.
+  ///
+  /// A log that cannot be written is no reason to lose a result, here and below.
+  func begin() {
+    if !goesOn { file.truncate(to: 0) }
+    guard file.fileSize == 0 else { return }
+    try? file.writeAll(Array("Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n".utf8))
+  }
+  /// Takes the file away again where it was made for a run that was refused.
+  func removeIfNew() {
+    if isNew { Files.remove(path) }
   }
   /// Adds the call that has just ended.
-  ///
-  /// A log that cannot be written is no reason to lose a result.
   func add(_ row: Row, command: String?) {
     var exit = row.failure == nil ? 0 : 1
     var signal = 0
@@ -43,7 +56,7 @@ final class JobLog {
       }
     }
     let fields = [
-      "\(row.input.index + 1)", ":", Self.decimal(Machine.wallClock - row.seconds), Self.decimal(row.seconds), "0",
+      "\(row.input.index + 1)", ":", Self.decimal(row.endTime - row.seconds), Self.decimal(row.seconds), "0",
       "\(row.valueRange?.count ?? 0)", "\(exit)", "\(signal)",
       (command ?? "\(name) \(row.input.text)").replacing("\t", with: " ").replacing("\n", with: " "),
     ]

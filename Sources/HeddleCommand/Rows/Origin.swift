@@ -29,18 +29,15 @@ struct Origin: Hashable {
     self.init(target: target.description, digest: candidates.lazy.compactMap(Self.digest(ofFile:)).first)
   }
 
-  /// FNV-1a: nobody changes his source so that it goes unseen, so a hash that a person could fool will do.
-  static func digest(_ bytes: some Sequence<UInt8>, from start: UInt64 = 0xcbf2_9ce4_8422_2325) -> UInt64 {
-    bytes.reduce(start) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
-  }
   private static func digest(ofFile path: String) -> UInt64? {
     guard let file = try? Descriptor.open(path, for: .reading) else { return nil }
-    var result = digest([])
+    // Nobody changes his source so that it goes unseen: a hash that a person could fool will do.
+    var result = Fingerprint.empty
     var block: [UInt8] = []
     while true {
       guard (try? file.readBlock(into: &block, limit: LineReader.blockSize)) != nil else { return nil }
       if block.isEmpty { return result }
-      result = digest(block, from: result)
+      result = Fingerprint.of(block, after: result)
     }
   }
 

@@ -84,7 +84,7 @@ final class ResultDatabase: ResultStore {
   }
 
   func append(_ row: Row) throws(SystemError) {
-    let cell = Row.cell(of: row.input)
+    let cell = row.inputCell
     let failure = row.failure
     try perform { database in
       if row.replaces {
@@ -97,7 +97,7 @@ final class ResultDatabase: ResultStore {
           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
           """
       ).execute(arguments: [
-        row.input.index, cell, failure == nil, row.value.map(Self.value), failure?.code, failure?.type, failure?.message, failure?.exit,
+        row.input.index, cell, failure == nil, Self.value(of: row), failure?.code, failure?.type, failure?.message, failure?.exit,
         failure?.traceback, row.seconds, row.attempts,
       ])
     }
@@ -105,7 +105,8 @@ final class ResultDatabase: ResultStore {
     if row.replaces { failuresLeft -= 1 }
   }
   /// Numbers and texts as themselves, anything else as JSON.
-  private static func value(_ value: MarshaledValue) -> DatabaseValue {
+  private static func value(of row: Row) -> DatabaseValue? {
+    guard let value = row.value else { return nil }
     let decoder = MarshalDecoder()
     switch value.kind {
     case .none: return .null
@@ -114,7 +115,7 @@ final class ResultDatabase: ResultStore {
     case .double: if let number = try? decoder.decode(Double.self, from: value.bytes), number.isFinite { return number.databaseValue }
     default: break
     }
-    return Row.cell(value).databaseValue
+    return row.valueCell?.databaseValue
   }
 
   func tidy(inOrder: Bool) throws(SystemError) {

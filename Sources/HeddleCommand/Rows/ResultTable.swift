@@ -13,7 +13,7 @@ final class ResultTable: RowFile, ResultStore {
     let failure = row.failure
     let ok = (failure == nil ? "true" : "false") + (row.replaces ? Self.mark : "")
     let fields = [
-      "\(row.input.index)", Row.cell(of: row.input), ok, row.value.map(Row.cell) ?? "", failure?.code ?? "", failure?.type ?? "",
+      "\(row.input.index)", row.inputCell, ok, row.valueCell ?? "", failure?.code ?? "", failure?.type ?? "",
       failure?.message ?? "", failure?.exit ?? "", failure?.traceback ?? "", "\(row.seconds)", "\(row.attempts)",
     ]
     try append((size == 0 ? Self.line(Self.columns) : []) + Self.line(fields), replaces: row.replaces)

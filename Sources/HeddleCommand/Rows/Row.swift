@@ -7,7 +7,9 @@ struct Row {
   /// nil: it succeeded.
   let failure: RowFailure?
   let input: Input
-  /// Where the value stands in the line, as JSON; nil: there is none.
+  /// Where the input stands in the line, as JSON.
+  let inputRange: Range<Int>
+  /// Where the value stands there; nil: there is none.
   let valueRange: Range<Int>?
   /// What the call returned; nil: it failed.
   let value: MarshaledValue?
@@ -16,6 +18,12 @@ struct Row {
   /// Unit: seconds.
   let seconds: Double
   let attempts: Int
+  /// When the last try ended.
+  ///
+  /// Unit: seconds since 1970.
+  let endTime: Double
+  /// Which of the places a command ran in, from 1 on.
+  let place: Int?
   /// Whether an earlier row of the same input, a failure, counts no more.
   let replaces: Bool
 
@@ -24,11 +32,14 @@ struct Row {
   /// - Parameters:
   ///   - replaces: Whether an earlier row in the file, a failure of the same input, counts no more. It says so in a last member, which
   ///     is taken out again when the file is tidied.
-  init(_ input: Input, _ outcome: CallOutcome, replaces: Bool = false) {
+  ///   - endTime: Unit: seconds since 1970.
+  init(_ input: Input, _ outcome: CallOutcome, replaces: Bool = false, endTime: Double = 0) {
     var writer = JSONWriter()
     writer.write(raw: "{\"index\": \(input.index), \"input\": ")
+    let inputStart = writer.bytes.count
     // What was read as JSON or as text can be written as such.
     if (try? writer.write(input.value)) == nil { writer.write(raw: "null") }
+    inputRange = inputStart..<writer.bytes.count
     var valueRange: Range<Int>?
     var failure: RowFailure?
     var returned: MarshaledValue?
@@ -66,16 +77,25 @@ struct Row {
     self.input = input
     self.valueRange = valueRange
     self.replaces = replaces
+    self.endTime = endTime
+    place = outcome.place
     attempts = outcome.attempts
   }
 
-  /// The input as a table shows it; also what the table knows it by.
-  static func cell(of input: Input) -> String { cell(input.value) }
-  /// Text as it is, anything else as JSON.
-  static func cell(_ value: MarshaledValue) -> String {
-    if value.kind == .string { return String(decoding: value.bytes.dropFirst(5), as: UTF8.self) }
+  /// The input as a table shows it, which also knows it by that.
+  var inputCell: String { Self.text(of: input.value) ?? json(inputRange) }
+  /// The value as a table shows it; nil: there is none.
+  var valueCell: String? { value.flatMap(Self.text) ?? valueRange.map(json) }
+  /// What was written as JSON already.
+  private func json(_ range: Range<Int>) -> String { String(decoding: line[range], as: UTF8.self) }
+  private static func text(of value: MarshaledValue) -> String? {
+    value.kind == .string ? String(decoding: value.bytes.dropFirst(5), as: UTF8.self) : nil
+  }
+  /// An input as a table shows it, before there is a row: text as it is, anything else as JSON.
+  static func cell(of input: Input) -> String {
+    if let text = text(of: input.value) { return text }
     var writer = JSONWriter()
-    guard (try? writer.write(value)) != nil else { return "null" }
+    guard (try? writer.write(input.value)) != nil else { return "null" }
     return String(decoding: writer.bytes, as: UTF8.self)
   }
 
@@ -117,6 +137,8 @@ struct RowFailure: Equatable {
   /// What failures of one sort have in common; the summary groups by it.
   var kind: String {
     if let type { return type }
+    // A command's own status says all; a worker that died has an error of its own.
+    if code == "exception", let exit { return exit }
     return exit.map { "\(code) (\($0))" } ?? code
   }
 }

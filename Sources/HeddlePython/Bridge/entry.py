@@ -64,7 +64,8 @@ def serve(channel, memory, lifeline, way, threads, limit=0, code=None, initializ
     """
     import faulthandler
 
-    faulthandler.enable()
+    # Without the C stack, which Python 3.14 adds: only the end of what is printed is kept, and the lines that a person knows come before it.
+    faulthandler.enable(**({"c_stack": False} if sys.version_info >= (3, 14) else {}))
     hold_lifeline(lifeline)
     if limit:
         limit_memory(limit)

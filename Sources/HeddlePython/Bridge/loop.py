@@ -74,7 +74,7 @@ class LoopWorker(Worker):
         except BaseException as error:
             self.answer(position, *self.failed(error, definition))
             return
-        inner = function.function if type(function) is Streamed else function
+        inner = function.function if type(function) in (Streamed, Measured) else function
         if inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner):
             coroutine = Metered(self.run_task(position, function, arguments, keywords))
             task = self.loop.create_task(coroutine)
@@ -86,12 +86,23 @@ class LoopWorker(Worker):
             self.crew.submit(self.run_call, position, definition, function, arguments, keywords)
 
     async def run_task(self, position, function, arguments, keywords):
+        if type(function) is Measured:
+            await self.measure_task(position, function.function, arguments, keywords)
         value = function(*arguments, **keywords)
         if type(value) is Items:
             await self.stream_task(value, position)
         if type(value) is types.AsyncGeneratorType:
             return await collect(value)
         return await value
+
+    async def measure_task(self, position, function, arguments, keywords):
+        """As a call of `Measured`, on the loop, where what the function awaits belongs."""
+        reset_peak_memory()
+        try:
+            kind, payload = RETURNED, encode(await self.run_task(position, function, arguments, keywords))
+        except BaseException as error:
+            kind, payload = self.failed(error, "the function")
+        raise Ended(kind, payload, peak_memory())
 
     def conclude(self, task, position, definition, coroutine, start):
         wall = time.perf_counter_ns() - start

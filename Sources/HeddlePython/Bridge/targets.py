@@ -126,18 +126,30 @@ def import_failure(place, error):
 
 def unsuited_module(error):
     """Where a module refuses to load in a sub-interpreter, a sentence that names it; otherwise None."""
+    module = None
     for _ in range(LONGEST_CAUSE_CHAIN):
         if error is None:
-            return None
+            break
         text = text_of(error)
         if isinstance(error, ImportError) and ("subinterpreters" in text or "more than once per process" in text):
+            # The innermost knows best: a package may say more of it in an error of its own.
             words = text.split()
-            module = error.name or (words[1] if words[0] == "module" else "a module")
-            package = module.partition(".")[0]
-            whose = "%s does" % package if module == package else "%s (its module %s) does" % (package, module)
-            return "%s not load in a sub-interpreter; use processes instead (.processes, --on processes)" % whose
+            module = error.name or (words[1] if words[0] == "module" else importing_module(error) or module or "a module")
         error = error.__cause__ or error.__context__
-    return None
+    if module is None:
+        return None
+    package = module.partition(".")[0]
+    whose = "%s does" % package if module == package else "%s (its module %s) does" % (package, module)
+    return "%s not load in a sub-interpreter; use processes instead (.processes, --on processes)" % whose
+
+
+def importing_module(error):
+    """The module in whose code the error arose: a package's own, where one of its extensions does not say its name."""
+    trace, name = error.__traceback__, None
+    while trace is not None:
+        name = trace.tb_frame.f_globals.get("__name__", name)
+        trace = trace.tb_next
+    return name
 
 
 def close_matches(name, names):

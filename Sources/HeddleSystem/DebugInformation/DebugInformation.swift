@@ -36,21 +36,31 @@ public final class DebugInformation: Sendable {
   /// The functions that an address lies in, the innermost first; empty where there is no debug information of it.
   public func frames(at address: UInt64) -> [Frame] {
     var next = 0
+    var tables: Tables = [:]
     while next < .max {
       let start = next
       let unit = DebugUnit(image, at: start, next: &next)
       guard next > start else { return [] }
       guard let unit, unit.contains(address) else { continue }
-      let chain = chain(of: address, in: unit)
+      let chain = chain(of: address, in: unit, &tables)
       guard !chain.isEmpty else { continue }
-      return frames(chain, address, unit)
+      return frames(chain, address, unit, &tables)
     }
     return []
   }
 
-  /// The entries that hold the address, from the function to what was inlined last.
-  private func chain(of address: UInt64, in unit: DebugUnit) -> [DebugUnit.Entry] {
+  /// The tables of abbreviations that a look-up has read: most of its entries share one.
+  private typealias Tables = [DebugUnit.TableName: [UInt64: Abbreviation]]
+  private func table(of unit: DebugUnit, _ tables: inout Tables) -> [UInt64: Abbreviation] {
+    if let table = tables[unit.tableName] { return table }
     let table = Abbreviation.table(image.cursor(".debug_abbrev", at: unit.abbreviations), format: unit.format)
+    tables[unit.tableName] = table
+    return table
+  }
+
+  /// The entries that hold the address, from the function to what was inlined last.
+  private func chain(of address: UInt64, in unit: DebugUnit, _ tables: inout Tables) -> [DebugUnit.Entry] {
+    let table = table(of: unit, &tables)
     let end = unit.end + image.start(of: ".debug_info")
     var cursor = image.cursor(".debug_info", at: unit.entries)
     var chain: [DebugUnit.Entry] = []
@@ -88,14 +98,14 @@ public final class DebugInformation: Sendable {
     return chain
   }
 
-  private func frames(_ chain: [DebugUnit.Entry], _ address: UInt64, _ unit: DebugUnit) -> [Frame] {
+  private func frames(_ chain: [DebugUnit.Entry], _ address: UInt64, _ unit: DebugUnit, _ tables: inout Tables) -> [Frame] {
     let lines = unit.lineTable.flatMap { LineTable(image, at: $0, folder: unit.folder) }
     let row = lines?.row(at: address)
     var file = row.flatMap { lines?.file($0.file) }
     var line = row?.line ?? 0
     var frames: [Frame] = []
     for (index, entry) in chain.enumerated().reversed() {
-      let names = names(of: entry, in: unit)
+      let names = names(of: entry, in: unit, &tables)
       frames.append(Frame(name: names.name, linkageName: names.linkageName, file: file, line: line, isInlined: index > 0))
       file = lines?.file(entry.callFile)
       line = entry.callLine
@@ -103,7 +113,7 @@ public final class DebugInformation: Sendable {
     return frames
   }
   /// An entry's names, or those of the entry that it is a copy or a definition of.
-  private func names(of entry: DebugUnit.Entry, in unit: DebugUnit) -> (name: String, linkageName: String) {
+  private func names(of entry: DebugUnit.Entry, in unit: DebugUnit, _ tables: inout Tables) -> (name: String, linkageName: String) {
     var entry = entry
     var unit = unit
     // A copy of a definition of a declaration: no compiler goes further.
@@ -118,8 +128,7 @@ public final class DebugInformation: Sendable {
       }
       var cursor = image.cursor(".debug_info", at: place)
       let code = cursor.unsignedLEB()
-      let table = Abbreviation.table(image.cursor(".debug_abbrev", at: unit.abbreviations), format: unit.format)
-      guard let abbreviation = table[code] else { break }
+      guard let abbreviation = table(of: unit, &tables)[code] else { break }
       entry = unit.read(&cursor, abbreviation)
     }
     return ("", "")

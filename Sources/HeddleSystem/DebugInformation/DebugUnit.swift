@@ -7,6 +7,12 @@ struct DebugUnit {
   let entries: Int
   let end: Int
   let abbreviations: Int
+  /// Where its table of abbreviations lies, and how that is to be read.
+  struct TableName: Hashable {
+    var place: Int
+    var format: UnitFormat
+  }
+  var tableName: TableName { TableName(place: abbreviations, format: format) }
   private(set) var lineTable: Int?
   private(set) var folder = ""
   private var stringOffsetsBase: Int

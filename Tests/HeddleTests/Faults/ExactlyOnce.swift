@@ -59,7 +59,8 @@ extension Core {
       #expect(left.count == count && left.values.allSatisfy { $0 == 1 })
     }
     @Test(arguments: [MapOrder.input, .completion], [nil, 50])
-    func `of jobs that travel together each runs once, although every fortieth kills its worker`(order: MapOrder, chunk: Int?) async throws {
+    func `of jobs that travel together each runs once, although every fortieth kills its worker`(order: MapOrder, chunk: Int?) async throws
+    {
       let scratch = Scratch()
       let path = scratch.path("marks")
       let count = 3000

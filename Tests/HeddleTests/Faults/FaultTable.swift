@@ -178,8 +178,6 @@ extension Result<Void, any Error> {
     }
   }
 }
-private func isSuspended(_ pid: Int32) -> Bool { (text(of: "/proc/\(pid)/stat") ?? "").contains(") T ") }
-
 struct WhoAmI: Job {
   func run() async throws -> Int32 { getpid() }
 }

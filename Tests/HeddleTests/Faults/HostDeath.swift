@@ -25,8 +25,6 @@ private struct Lingers: Job {
     while true { pause() }
   }
 }
-private func isGone(_ pid: Int32) -> Bool { kill(pid, 0) != 0 || (text(of: "/proc/\(pid)/stat") ?? ") Z").contains(") Z") }
-
 extension Core {
   /// A program that has a pool and dies leaves nobody behind.
   @Suite struct HostDeath {
@@ -38,7 +36,7 @@ extension Core {
         #expect(result.jobError?.exit.map(fault.exits.contains) == true, "\(result)")
         let pids = (text(of: scratch.path("pids")) ?? "").split(separator: "\n").compactMap { Int32($0) }
         #expect(pids.count == 4)
-        for pid in pids { try await eventually("the end of \(pid)", limit: .seconds(1)) { isGone(pid) } }
+        for pid in pids { try await eventually("the end of \(pid)", limit: .seconds(1)) { !isAlive(pid) } }
       }
     }
   }

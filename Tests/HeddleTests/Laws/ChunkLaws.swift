@@ -114,7 +114,8 @@ extension Core {
     }
     @Test(arguments: Kind.allCases) func `the progress counts items and not chunks`(kind: Kind) async throws {
       try await withSubject(kind) { subject in
-        let map = subject.map((0..<3000).lazy.map { $0 % 1000 == 7 ? Either.refuses(Refuses(code: $0)) : .doubles(Doubled(value: $0)) }, chunk: 100)
+        let map = subject.map(
+          (0..<3000).lazy.map { $0 % 1000 == 7 ? Either.refuses(Refuses(code: $0)) : .doubles(Doubled(value: $0)) }, chunk: 100)
         var count = 0
         for await _ in map.results { count += 1 }
         var last: MapProgress?
@@ -122,7 +123,9 @@ extension Core {
         #expect(count == 3000 && last?.done == 3000 && last?.failed == 3 && last?.isFinished == true && last?.total == 3000)
       }
     }
-    @Test(arguments: [Kind.threads, .processes]) func `a map of a pool that was shut down gives each item its error`(kind: Kind) async throws {
+    @Test(arguments: [Kind.threads, .processes]) func `a map of a pool that was shut down gives each item its error`(kind: Kind)
+      async throws
+    {
       try await withSubject(kind) { subject in
         await subject.shutdown(.finishAll)
         var codes: [JobError.Code?] = []

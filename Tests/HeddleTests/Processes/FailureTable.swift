@@ -245,8 +245,7 @@ extension Core {
       struct Parent: Job {
         var started: String
         func run() async throws -> Int {
-          let child = fork_()
-          if child == 0 { while true { pause() } }
+          let child = startSleeper()
           append(Array("\(child)".utf8), to: started)
           while true { pause() }
         }
@@ -259,9 +258,7 @@ extension Core {
         let child = try #require(Int32(text(of: scratch.path("child")) ?? ""))
         #expect(kill(child, 0) == 0)
         #expect(parent.cancel())
-        try await eventually("the end of the grandchild \(child)") {
-          kill(child, 0) != 0 || (text(of: "/proc/\(child)/stat") ?? ") Z").contains(") Z")
-        }
+        try await eventually("the end of the grandchild \(child)") { !isAlive(child) }
         let value = try await other.value
         #expect(value == 4)
       }
@@ -338,11 +335,6 @@ private struct Failing: Sendable {
   private let read: @Sendable () async -> (any Error)?
   init<R: Sendable>(_ future: Future<R>) { read = { await future.result.error } }
   var error: (any Error)? { get async { await read() } }
-}
-private func fork_() -> Int32 {
-  // fork(2) is hidden from Swift; a job's child may be made by any library.
-  typealias Fork = @convention(c) () -> Int32
-  return unsafe unsafeBitCast(dlsym(nil, "fork"), to: Fork.self)()
 }
 func processorTime() -> Duration {
   var time = timespec()

@@ -3,22 +3,6 @@ import Heddle
 import HeddleSystem
 import Testing
 
-/// A process that a job starts: it sleeps until it is killed.
-private func startSleeper() -> Int32 {
-  let child = forked()
-  if child == 0 { while true { pause() } }
-  return child
-}
-private func forked() -> Int32 {
-  // fork(2) is hidden from Swift.
-  typealias Fork = @convention(c) () -> Int32
-  return unsafe unsafeBitCast(dlsym(nil, "fork"), to: Fork.self)()
-}
-/// Whether a process is there and not only waits to be buried.
-private func isAlive(_ pid: Int32) -> Bool {
-  guard kill(pid, 0) == 0, let status = text(of: "/proc/\(pid)/stat") else { return false }
-  return !status.contains(") Z") && !status.contains(") X")
-}
 private func pids(in path: String) -> [Int32] { (text(of: path) ?? "").split(separator: "\n").compactMap { Int32($0) } }
 
 /// In a worker: starts a process, says who both are, and goes on for ever.
@@ -29,9 +13,9 @@ private struct Family: Job {
     while true { pause() }
   }
 }
-/// In a worker: a whole program with a pool of two, which then ends in one of several ways.
+/// In a worker: a whole program with a pool of two, which is then killed at a bad moment; what it dies of otherwise is the matter of `HostDeath`.
 private struct Program: Job {
-  enum End: String, Codable, CaseIterable { case exits, traps, killed, stopsWorkersAndIsKilled, forksAndIsKilled }
+  enum End: String, Codable, CaseIterable { case stopsWorkersAndIsKilled, forksAndIsKilled }
   var end: End
   var path: String
   func run() async throws -> Int {
@@ -39,9 +23,6 @@ private struct Program: Job {
     let futures = (0..<2).map { _ in pool.submit(Family(path: path)) }
     while pids(in: path).count < 4 { try await Task.sleep(for: .milliseconds(1)) }
     switch end {
-    case .exits: exit(0)
-    case .traps: _ = [1, 2][Int("7")!]
-    case .killed: break
     case .stopsWorkersAndIsKilled: for pid in pids(in: path) { kill(pid, SIGSTOP) }
     case .forksAndIsKilled:
       // It holds what its parent held, and lives on: it is in a group of its own, which nobody kills.
@@ -115,6 +96,29 @@ private struct Starves: Job {
     return [starved, refused, fed].map { "\($0)" }
   }
 }
+/// In a worker: a pool where no file may be as large as what it shares with its workers.
+private struct Cramped: Job {
+  func run() async throws -> [String] {
+    var refusals: [String] = []
+    let before = limitFiles(to: 1 << 20)
+    // On this thread, which takes signals as a user's does: the kernel's answer to a file that is too large would be one.
+    do { _ = try SharedMemory(byteCount: 2 << 20) } catch { refusals.append("\(error)") }
+    let pool = ProcessPoolExecutor(maxWorkers: 1)
+    let refused = await pool.submit(Doubled(value: 1)).result
+    _ = limitFiles(to: before)
+    let fed = await pool.submit(Doubled(value: 2)).result
+    await pool.shutdown(.finishAll)
+    return ["\(refused)", "\(fed)"] + refusals
+  }
+  private func limitFiles(to byteCount: rlim_t) -> rlim_t {
+    var limit = rlimit()
+    getrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit)
+    defer { setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) }
+    let before = limit.rlim_cur
+    limit.rlim_cur = byteCount
+    return before
+  }
+}
 /// In a worker: pools where there may be no more processes and threads.
 private struct Crowded: Job {
   var group: String
@@ -147,24 +151,10 @@ private struct Digs: Job {
 extension Core {
   /// What happens to the program around a pool: how it ends, forks, is stopped, and runs out of things.
   @Suite struct HostTests {
-    private func withPool<R: Sendable>(
-      _ workers: Int = 1, _ body: @escaping @Sendable (ProcessPoolExecutor) async throws -> R
-    ) async throws -> R {
-      let pool = ProcessPoolExecutor(maxWorkers: workers)
-      do {
-        let result = try await within("the body of the test") { try await body(pool) }
-        try await within("shutdown", limit: .seconds(10)) { await pool.shutdown(.finishAll) }
-        return result
-      } catch {
-        await pool.shutdown(.kill(after: .zero))
-        throw error
-      }
-    }
-
     @Test(arguments: Program.End.allCases)
-    fileprivate func `a program that ends, however it does, leaves no worker and no grandchild after a second`(end: Program.End)
-      async throws
-    {
+    fileprivate func `a program that is killed at a bad moment leaves no worker and no grandchild after a second`(
+      end: Program.End
+    ) async throws {
       let scratch = Scratch()
       try await withPool { pool in
         let error = await pool.submit(Program(end: end, path: scratch.path("pids"))).result.jobError
@@ -187,7 +177,7 @@ extension Core {
       try await withPool(1) { pool in
         let number = try await pool.submit(ProcessNumber()).value
         #expect(kill(number, SIGSTOP) == 0)
-        try await eventually("the stop") { text(of: "/proc/\(number)/stat")?.contains(") T") == true }
+        try await eventually("the stop") { isSuspended(number) }
         let futures = (0..<20).map { pool.submit(Marks(path: scratch.path("marks"), value: $0)) }
         for (number, future) in futures.enumerated() {
           let value = try await within("job \(number)", limit: .seconds(3)) { try await future.value }
@@ -225,6 +215,12 @@ extension Core {
       #expect(told[0].contains("workerNotStarted") && told[0].contains("Too many open files"), "\(told[0])")
       #expect(told[1].contains("workerNotStarted") && told[1].contains("Too many open files"), "\(told[1])")
       #expect(told[2] == "success(4)")
+    }
+    @Test func `where no file may be as large as a worker needs, jobs fail with a reason, and go on when one may`() async throws {
+      let told = try await withPool { pool in try await pool.submit(Cramped()).value }
+      #expect(told[0].contains("workerNotStarted") && told[0].contains("File too large"), "\(told[0])")
+      #expect(told[1] == "success(4)")
+      #expect(told.count == 3 && told[2].contains("File too large"), "\(told)")
     }
     @Test(.enabled(if: mkdir("/sys/fs/cgroup/pids/heddle-probe", 0o700) == 0 && rmdir("/sys/fs/cgroup/pids/heddle-probe") == 0))
     func `without processes and threads jobs fail with a reason, and go on when there may be some`() async throws {

@@ -28,17 +28,9 @@ private struct Pours: Job {
 extension Core {
   /// What jobs print, taken apart.
   @Suite struct OutputTests {
-    private func with(
-      _ workers: Int, _ output: WorkerOutput, _ body: @escaping @Sendable (ProcessPoolExecutor) async throws -> Void
-    ) async throws {
-      let pool = ProcessPoolExecutor(maxWorkers: workers, configuration: ProcessPoolConfiguration(output: output))
-      do { try await within("the body of the test") { try await body(pool) } } catch { Issue.record(error) }
-      try await within("shutdown", limit: .seconds(10)) { await pool.shutdown(.finishAll) }
-    }
-
     @Test func `each job's output is its own, whatever ran before and after it in its worker`() async throws {
       let got = Locked<[JobOutput]>([])
-      try await with(2, .jobs { output in got.withLock { $0.append(output) } }) { pool in
+      try await withPool(2, ProcessPoolConfiguration(output: .jobs { output in got.withLock { $0.append(output) } })) { pool in
         let futures = (0..<100).map { pool.submit(Prints(number: $0), options: JobOptions(label: "job \($0)")) }
         for future in futures { _ = try await future.value }
       }
@@ -52,7 +44,7 @@ extension Core {
     }
     @Test func `a job that dies leaves what it printed, and only that, in its error and with the handler`() async throws {
       let got = Locked<[JobOutput]>([])
-      try await with(1, .jobs { output in got.withLock { $0.append(output) } }) { pool in
+      try await withPool(1, ProcessPoolConfiguration(output: .jobs { output in got.withLock { $0.append(output) } })) { pool in
         _ = try await pool.submit(Prints(number: 1)).value
         let error = await pool.submit(
           Prints(number: 2, dies: true), options: JobOptions(retry: RetryPolicy(crashes: 1, backoff: .immediate))
@@ -66,7 +58,7 @@ extension Core {
     }
     @Test func `lines come whole, in order, with their job`() async throws {
       let got = Locked<[OutputLine]>([])
-      try await with(2, .lines { line in got.withLock { $0.append(line) } }) { pool in
+      try await withPool(2, ProcessPoolConfiguration(output: .lines { line in got.withLock { $0.append(line) } })) { pool in
         let futures = (0..<50).map { pool.submit(Prints(number: $0), options: JobOptions(label: "\($0)")) }
         for future in futures { _ = try await future.value }
       }
@@ -80,7 +72,7 @@ extension Core {
     }
     @Test func `a flood does not hold up other jobs, and of it the last bytes are kept`() async throws {
       let got = Locked<[JobOutput]>([])
-      try await with(2, .jobs(limit: 1000) { output in got.withLock { $0.append(output) } }) { pool in
+      try await withPool(2, ProcessPoolConfiguration(output: .jobs(limit: 1000) { output in got.withLock { $0.append(output) } })) { pool in
         let flood = pool.submit(Pours(lines: 50_000))
         for number in 0..<100 {
           let value = try await pool.submit(Doubled(value: number)).value
@@ -109,7 +101,7 @@ extension Core {
       try await within("shutdown") { await pool.shutdown(.finishAll) }
     }
     @Test func `what is discarded reaches nobody but the error`() async throws {
-      try await with(1, .discarded) { pool in
+      try await withPool(1, ProcessPoolConfiguration(output: .discarded)) { pool in
         let error = await pool.submit(Prints(number: 3, dies: true)).result.jobError
         #expect(error?.standardErrorTail == "err 3\nlast 3")
       }

@@ -55,20 +55,12 @@ private struct Spoils: Job {
 extension Core {
   /// Initializers and finalizers of workers.
   @Suite struct WorkerTaskTests {
-    private func with(
-      _ workers: Int, _ configuration: ProcessPoolConfiguration, _ body: @escaping @Sendable (ProcessPoolExecutor) async throws -> Void
-    ) async throws {
-      let pool = ProcessPoolExecutor(maxWorkers: workers, configuration: configuration)
-      do { try await within("the body of the test") { try await body(pool) } } catch { Issue.record(error) }
-      try await within("shutdown", limit: .seconds(10)) { await pool.shutdown(.finishAll) }
-    }
-
     @Test(arguments: [0, 100_000, 5_000_000]) func `each worker runs the initializer once before its first job, and keeps the state`(
       byteCount: Int
     ) async throws {
       let scratch = Scratch()
       let initializer = Prepares(path: scratch.path("starts"), bytes: Array(repeating: 1, count: byteCount))
-      try await with(2, ProcessPoolConfiguration(jobsPerWorker: 40, initializer: initializer)) { pool in
+      try await withPool(2, ProcessPoolConfiguration(jobsPerWorker: 40, initializer: initializer)) { pool in
         let futures = (0..<200).map { _ in pool.submit(UsesState()) }
         var all: [[Int]] = []
         for future in futures { all.append(try await future.value) }
@@ -85,7 +77,7 @@ extension Core {
           jobsPerWorker: 10, idleTimeout: .milliseconds(50), initializer: Prepares(path: scratch.path("starts")),
           finalizer: Finishes(path: scratch.path(name)))
       }
-      try await with(1, configuration("ends")) { pool in
+      try await withPool(1, configuration("ends")) { pool in
         for _ in 0..<10 { _ = try await pool.submit(UsesState()).value }
         try await eventually("the first end") { scratch.count("ends") == 1 }
         _ = try await pool.submit(UsesState()).value
@@ -107,7 +99,7 @@ extension Core {
       let scratch = Scratch()
       let initializer = Spoils(how: how, path: scratch.path("starts"), until: 4)
       let configuration = ProcessPoolConfiguration(initializer: initializer, initializerTimeout: how == .hanging ? .milliseconds(50) : nil)
-      try await with(1, configuration) { pool in
+      try await withPool(1, configuration) { pool in
         let futures = (0..<20).map { pool.submit(Doubled(value: $0)) }
         for future in futures {
           let error = await future.result.jobError
@@ -136,7 +128,7 @@ extension Core {
         }
       }
       let scratch = Scratch()
-      try await with(2, ProcessPoolConfiguration(jobsPerWorker: 5, initializer: FailsOften(path: scratch.path("starts")))) { pool in
+      try await withPool(2, ProcessPoolConfiguration(jobsPerWorker: 5, initializer: FailsOften(path: scratch.path("starts")))) { pool in
         let futures = (0..<100).map { pool.submit(Marks(path: scratch.path("marks"), value: $0)) }
         for (number, future) in futures.enumerated() {
           let value = try await future.value

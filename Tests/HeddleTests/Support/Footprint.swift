@@ -13,14 +13,16 @@ struct Footprint: Sendable {
 
   static func now() -> Footprint {
     var footprint = Footprint()
+    var helperPipes = 0
     for task in names(in: "/proc/self/task") {
       for child in (text(of: "/proc/self/task/\(task)/children") ?? "").split(separator: " ") {
         guard let pid = Int32(child) else { continue }
         // A zombie's command line is empty. Other children (of other suites) are none of our business.
         let command = text(of: "/proc/\(pid)/cmdline") ?? ""
+        // A sanitizer's own helper for what it has to name, once it has had to.
+        if command.contains("llvm-symbolizer") { helperPipes += 2 }
         if command.isEmpty || command.hasPrefix("heddle-worker") {
-          let status = text(of: "/proc/\(pid)/stat").flatMap { $0.split(separator: ")").last?.split(separator: " ").first.map(String.init) }
-          footprint.children[pid] = status ?? "?"
+          footprint.children[pid] = processState(pid).map(String.init) ?? "?"
         }
       }
       let name = (text(of: "/proc/self/task/\(task)/comm") ?? "").split(separator: "\n").first.map(String.init) ?? ""
@@ -33,6 +35,7 @@ struct Footprint: Sendable {
       let kind = target.split(separator: ":").first.map(String.init) ?? target
       footprint.descriptors[target.contains(":[") && !target.hasPrefix("anon") ? kind : target, default: 0] += 1
     }
+    if helperPipes > 0 { footprint.descriptors["pipe", default: 0] -= helperPipes }
     let maps = text(of: "/proc/self/maps") ?? ""
     footprint.mappings = maps.split(separator: "\n").count { $0.contains("memfd:heddle") }
     return footprint
@@ -50,6 +53,33 @@ struct Footprint: Sendable {
     }
     return excess.sorted()
   }
+}
+
+// MARK: Other processes
+
+/// The state of a process as the kernel's letter; nil: there is none.
+func processState(_ pid: Int32) -> Character? {
+  // The name before it may hold anything, a parenthesis too.
+  text(of: "/proc/\(pid)/stat").flatMap { $0.split(separator: ")").last?.dropFirst().first }
+}
+/// Whether a process is there and not only waits to be buried.
+func isAlive(_ pid: Int32) -> Bool { processState(pid).map { !"ZX".contains($0) } ?? false }
+/// Whether somebody stopped it (SIGSTOP).
+func isSuspended(_ pid: Int32) -> Bool { processState(pid) == "T" }
+
+/// fork(2), which is hidden from Swift; a job's child may be made by any library.
+func forked() -> Int32 {
+  typealias Fork = @convention(c) () -> Int32
+  return unsafe unsafeBitCast(dlsym(nil, "fork"), to: Fork.self)()
+}
+/// A process that a job starts: it sleeps until it is killed.
+func startSleeper(inOwnSession: Bool = false) -> Int32 {
+  let child = forked()
+  if child == 0 {
+    if inOwnSession { setsid() }
+    while true { pause() }
+  }
+  return child
 }
 
 // MARK: Files, without Foundation: a worker of these tests starts as fast as a user's.

@@ -55,6 +55,30 @@ func withSubject<R: Sendable>(
   }
 }
 
+/// Runs `body` with a pool of processes, which is shut down on every path.
+func withPool<R: Sendable>(
+  _ workers: Int = 1, _ configuration: ProcessPoolConfiguration = ProcessPoolConfiguration(), ending mode: ShutdownMode = .finishAll,
+  _ body: @escaping @Sendable (ProcessPoolExecutor) async throws -> R
+) async throws -> R {
+  let pool = ProcessPoolExecutor(maxWorkers: workers, configuration: configuration)
+  do {
+    let result = try await within("the body of the test") { try await body(pool) }
+    try await within("shutdown", limit: .seconds(10)) { await pool.shutdown(mode) }
+    return result
+  } catch {
+    try await within("the shutdown after \(error)", limit: .seconds(10)) { await pool.shutdown(.kill(after: .zero)) }
+    throw error
+  }
+}
+/// The same with a pool of threads.
+func withThreads(
+  _ workers: Int, pending: Int? = nil, _ body: @escaping @Sendable (ThreadPoolExecutor) async throws -> Void
+) async throws {
+  let pool = ThreadPoolExecutor(maxWorkers: workers, configuration: ThreadPoolConfiguration(maxPending: pending))
+  do { try await within("the body of the test") { try await body(pool) } } catch { Issue.record(error) }
+  try await within("shutdown", limit: .seconds(10)) { await pool.shutdown(.kill(after: .seconds(5))) }
+}
+
 extension Result where Failure == any Error {
   var jobError: JobError? { if case .failure(let error) = self { error as? JobError } else { nil } }
   var error: (any Error)? { if case .failure(let error) = self { error } else { nil } }

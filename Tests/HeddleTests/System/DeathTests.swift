@@ -24,8 +24,9 @@ import Testing
     #expect(
       python.site
         == CrashSite(
-          reason: "Fatal Python error: Segmentation fault", function: "string_at", file: "/usr/lib/python3.11/ctypes/__init__.py", line: 519
-        ))
+          reason: "Fatal Python error: Segmentation fault, in string_at at /usr/lib/python3.11/ctypes/__init__.py:519",
+          function: "segfault", file: "work.py", line: 3, isCaller: true))
+    #expect(python.site?.description.hasSuffix("ctypes/__init__.py:519, called from segfault at work.py:3") == true)
   }
   @Test func `of several threads of Python the one that died is named`() {
     let words = LastWords(
@@ -42,6 +43,17 @@ import Testing
         File "<heddle>", line 12 in wait
       """)
     #expect(words.site?.function == "segfault" && words.site?.line == 9)
+    let library = LastWords(
+      """
+      Fatal Python error: Segmentation fault
+
+      Current thread 0x00007f (most recent call first):
+        File "/venv/lib/python3.12/site-packages/fast/core.py", line 9 in sum
+
+      Thread 0x00007d (most recent call first):
+        File "other.py", line 12 in wait
+      """)
+    #expect(library.site?.function == "sum" && library.site?.isCaller == false)
   }
   @Test func `copies and parts of a function go by its name`() {
     let run = "$s7Outside8TrappingV3runSiyYaKF"

@@ -7,18 +7,10 @@ import Testing
 extension Core {
   /// Jobs of a thread pool that wait for jobs of the same pool.
   @Suite struct NestingTests {
-    private func withPool(
-      _ workers: Int, pending: Int? = nil, _ body: @escaping @Sendable (ThreadPoolExecutor) async throws -> Void
-    ) async throws {
-      let pool = ThreadPoolExecutor(maxWorkers: workers, configuration: ThreadPoolConfiguration(maxPending: pending))
-      do { try await within("the body of the test") { try await body(pool) } } catch { Issue.record(error) }
-      try await within("shutdown", limit: .seconds(10)) { await pool.shutdown(.kill(after: .seconds(5))) }
-    }
-
     @Test(arguments: [1, 2, 4]) func `jobs that wait for jobs of the same pool get them, with any number of threads`(workers: Int)
       async throws
     {
-      try await withPool(workers) { pool in
+      try await withThreads(workers) { pool in
         let blocking = (0..<20).map { number in
           pool.submit { () throws -> Int in try blockingSum(pool, depth: 4) + number }
         }
@@ -32,7 +24,7 @@ extension Core {
       }
     }
     @Test func `the other ways to wait work inside a job too`() async throws {
-      try await withPool(1) { pool in
+      try await withThreads(1) { pool in
         let inside = pool.submit { () async throws -> [Int] in
           let futures = (0..<10).map { number in pool.submit { number } }
           let (done, pending) = await wait(for: futures)
@@ -51,7 +43,7 @@ extension Core {
       }
     }
     @Test func `a job that waits for itself is told so, and two that wait for each other`() async throws {
-      try await withPool(3) { pool in
+      try await withThreads(3) { pool in
         let own = Box<Future<Int>>()
         let selfish = pool.submit { () async throws -> Int in
           let future = await own.value
@@ -79,7 +71,7 @@ extension Core {
       }
     }
     @Test func `a job that runs inside a step of a task is told too when it waits for itself`() async throws {
-      try await withPool(1) { pool in
+      try await withThreads(1) { pool in
         let own = Box<Future<Int>>()
         let step = Task(executorPreference: pool) { () async throws -> Int in
           let selfish = pool.submit { () async throws -> Int in
@@ -94,7 +86,7 @@ extension Core {
       }
     }
     @Test func `waiting inside each other without end is refused with a sentence, not a crash`() async throws {
-      try await withPool(2) { pool in
+      try await withThreads(2) { pool in
         let error = await pool.submit { () throws -> Int in try endless(pool, 0) }.result.jobError
         #expect(error?.code == .wouldNeverEnd && error?.message.contains("inside each other") == true)
         let value = try await pool.submit { 5 }.value
@@ -102,7 +94,7 @@ extension Core {
       }
     }
     @Test func `a map inside each other without end is refused as a wait is`() async throws {
-      try await withPool(2) { pool in
+      try await withThreads(2) { pool in
         Deeper.pool.withLock { $0 = pool }
         let error = await pool.submit(Deeper()).result.jobError
         Deeper.pool.withLock { $0 = nil }
@@ -112,7 +104,7 @@ extension Core {
       }
     }
     @Test func `cancelling an inner job leaves the outer one alone, and the other way round`() async throws {
-      try await withPool(1) { pool in
+      try await withThreads(1) { pool in
         let inner = Box<Future<Bool>>()
         let outer = pool.submit { () async throws -> [Bool] in
           let future = pool.submit { () async throws -> Bool in
@@ -131,7 +123,7 @@ extension Core {
       }
     }
     @Test func `jobs submit to their own full pool without waiting for themselves`() async throws {
-      try await withPool(2, pending: 0) { pool in
+      try await withThreads(2, pending: 0) { pool in
         let futures = await withTaskGroup(of: Future<Int>.self) { group in
           for _ in 0..<10 {
             group.addTask {

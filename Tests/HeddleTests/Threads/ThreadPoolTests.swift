@@ -7,14 +7,8 @@ import Testing
 extension Core {
   /// What only threads can do.
   @Suite struct ThreadPoolTests {
-    private func withPool(_ workers: Int, _ body: @escaping @Sendable (ThreadPoolExecutor) async throws -> Void) async throws {
-      let pool = ThreadPoolExecutor(maxWorkers: workers)
-      do { try await within("the body of the test") { try await body(pool) } } catch { Issue.record(error) }
-      try await within("shutdown", limit: .seconds(10)) { await pool.shutdown(.kill(after: .seconds(5))) }
-    }
-
     @Test func `sync and async closures run on threads of the pool`() async throws {
-      try await withPool(3) { pool in
+      try await withThreads(3) { pool in
         #expect(pool.maxWorkers == 3)
         let sync = (0..<50).map { number in
           pool.submit {
@@ -46,7 +40,7 @@ extension Core {
     @Test func `up to maxWorkers jobs run at once, however they came`() async throws {
       // Each round is a barrier: if fewer than all run at once it never opens. Threads may be absent, asleep, or searching.
       for pause in [0, 0, 0, 1, 30] {
-        try await withPool(6) { pool in
+        try await withThreads(6) { pool in
           for round in 0..<60 {
             let box = Arrivals()
             if round % 3 == 1 { _ = try await pool.submit { 0 }.value }
@@ -69,7 +63,7 @@ extension Core {
     @Test func `eighty waits of 20 ms on eight threads take less than 0.23 s`() async throws {
       let limit = Duration.milliseconds(230)
       let time = try await bestOfThree(until: limit) {
-        try await withPool(8) { pool in
+        try await withThreads(8) { pool in
           let futures = (0..<80).map { _ in pool.submit { block(20) } }
           for future in futures { try await future.value }
         }
@@ -77,7 +71,7 @@ extension Core {
       #expect(time < limit, "\(time)")
     }
     @Test func `a hundred blocking jobs leave the cooperative pool responsive`() async throws {
-      try await withPool(100) { pool in
+      try await withThreads(100) { pool in
         let futures = (0..<100).map { _ in pool.submit { block(300) } }
         let limit = Duration.milliseconds(100)
         let time = try await bestOfThree(until: limit) {
@@ -88,7 +82,7 @@ extension Core {
       }
     }
     @Test func `a task that prefers the pool runs on its threads, also after it was suspended`() async throws {
-      try await withPool(2) { pool in
+      try await withThreads(2) { pool in
         let names = await withTaskGroup(of: [String].self) { group in
           for _ in 0..<20 {
             group.addTask(executorPreference: pool) {
@@ -120,7 +114,7 @@ extension Core {
       #expect(value == 7)
     }
     @Test func `cancelling from several threads at once reaches every running job`() async throws {
-      try await withPool(4) { pool in
+      try await withThreads(4) { pool in
         for _ in 0..<150 {
           let running = Arrivals()
           let futures = (0..<4).map { _ in
@@ -141,7 +135,7 @@ extension Core {
       }
     }
     @Test func `a job after a cancelled one is not cancelled`() async throws {
-      try await withPool(1) { pool in
+      try await withThreads(1) { pool in
         for _ in 0..<200 {
           let running = Arrivals()
           let first = pool.submit { () async throws -> Void in
@@ -181,7 +175,7 @@ extension Core {
       #expect(future.state == .cancelled)
     }
     @Test func `closures that wait for nobody are computed on all threads`() async throws {
-      try await withPool(2) { pool in
+      try await withThreads(2) { pool in
         let futures = (0..<20000).map { number in pool.submit { number } }
         var sum = 0
         for future in futures { sum += try await future.value }

@@ -1,24 +1,40 @@
-/// What a runtime printed as it ended the process: a Swift trap's message, or Python's fatal error with its innermost line.
+/// What a runtime printed as it ended the process: a Swift trap's message, or Python's fatal error with the innermost line of the user's.
 struct LastWords {
   /// The message; nil: none was printed.
   private(set) var reason: String?
   /// For Python: where it was.
-  private var function: String?
-  private var file: String?
-  private var line: Int?
+  private var innermost: PythonFrame?
+  /// The innermost that is in no library.
+  private var own: PythonFrame?
+
+  private struct PythonFrame {
+    var function: String
+    var file: String
+    var line: Int
+    /// Whether it belongs to Python or to a package that was installed.
+    var isLibrary: Bool {
+      file.hasPrefix("<") || file.contains("/lib/python3") || file.contains("/site-packages/") || file.contains("/dist-packages/")
+    }
+  }
 
   init(_ tail: String) {
+    // Of the thread that died, which is listed before others or after them.
+    var isCurrent = false, isOver = false
     for line in tail.split(separator: "\n", omittingEmptySubsequences: true).suffix(Self.limit) {
       if line.hasPrefix("Fatal Python error: ") {
         reason = String(line)
-        (function, file, self.line) = (nil, nil, nil)
+        (innermost, own) = (nil, nil)
+        (isCurrent, isOver) = (false, false)
       } else if line.hasPrefix("Current thread "), reason?.hasPrefix("Fatal Python error") == true {
-        // Other threads may be listed before the one that died.
-        (function, file, self.line) = (nil, nil, nil)
+        (innermost, own) = (nil, nil)
+        (isCurrent, isOver) = (true, false)
+      } else if isCurrent, line.hasPrefix("Thread ") {
+        isOver = true
       } else if let message = Self.swiftMessage(line) {
         reason = message
-      } else if reason?.hasPrefix("Fatal Python error") == true, file == nil {
-        readPython(line)
+      } else if reason?.hasPrefix("Fatal Python error") == true, own == nil, !isOver, let frame = Self.pythonFrame(line) {
+        if innermost == nil { innermost = frame }
+        if !frame.isLibrary { own = frame }
       }
     }
   }
@@ -27,7 +43,15 @@ struct LastWords {
 
   /// The site, where a message was printed.
   var site: CrashSite? {
-    reason.map { CrashSite(reason: $0, function: function, file: file, line: line) }
+    guard let reason else { return nil }
+    guard let innermost else { return CrashSite(reason: reason) }
+    guard innermost.isLibrary, let own else {
+      return CrashSite(reason: reason, function: innermost.function, file: innermost.file, line: innermost.line)
+    }
+    // Who reads it knows his own line; what he called there is said too.
+    return CrashSite(
+      reason: "\(reason), in \(innermost.function) at \(innermost.file):\(innermost.line)", function: own.function, file: own.file,
+      line: own.line, isCaller: true)
   }
 
   /// `App/Main.swift:17: Fatal error: the sky is falling`: from the mark on.
@@ -45,14 +69,12 @@ struct LastWords {
     return nil
   }
   /// `  File "/home/me/words.py", line 3 in longest`, the innermost first.
-  private mutating func readPython(_ line: Substring) {
+  private static func pythonFrame(_ line: Substring) -> PythonFrame? {
     let text = line.drop { $0 == " " }
     let parts = text.split(separator: "\"", omittingEmptySubsequences: false)
-    guard text.hasPrefix("File \""), parts.count >= 3 else { return }
+    guard text.hasPrefix("File \""), parts.count >= 3 else { return nil }
     let words = parts[2].split(separator: " ")
-    guard words.count >= 4, words[0] == ",", words[1] == "line", let number = Int(words[2]) else { return }
-    file = String(parts[1])
-    self.line = number
-    function = words[4...].joined(separator: " ")
+    guard words.count >= 4, words[0] == ",", words[1] == "line", let number = Int(words[2]) else { return nil }
+    return PythonFrame(function: words[4...].joined(separator: " "), file: String(parts[1]), line: number)
   }
 }

@@ -1,0 +1,115 @@
+import Foundation
+import Heddle
+import HeddleSystem
+import Testing
+
+@testable import HeddlePython
+
+/// What limits an executor's workers, and how many calls may wait.
+@Suite(.timeLimit(.minutes(2)), .serialized)
+struct LimitTests: Sendable {
+  let functions: Functions
+  init() throws {
+    functions = try Functions()
+    try functions.folder.write(
+      "grow.py",
+      """
+      import os
+      kept = []
+      def keep(size):
+          kept.append(b"x" * size)
+          return os.getpid()
+      """)
+  }
+  func executor(_ setting: Setting, maxWorkers: Int = 1, _ limits: PythonPoolConfiguration) throws -> PythonExecutor {
+    PythonExecutor(maxWorkers: maxWorkers, mode: setting.mode, python: try setting.python(), configuration: limits)
+  }
+  var pid: PythonCall<Int32> { PythonCall(functions.target("pid")) }
+
+  @Test(arguments: Setting.modes)
+  func `a full executor refuses calls, and lets those in that wait for room`(setting: Setting) async throws {
+    let python = try executor(setting, PythonPoolConfiguration(maxPending: 1))
+    let gate = functions.gate()
+    let running = python.submit(PythonCall<String>(functions.target("wait"), gate.path))
+    let waiting = python.submit(PythonCall<Int>(functions.target("echo"), 1))
+    #expect((await failure(of: python.submit(pid)) as? JobError)?.code == .queueFull)
+    #expect((await failure(of: python.measure(pid)) as? JobError)?.code == .queueFull)
+    var streamed: (any Error)?
+    do { for try await _ in python.stream(PythonCall<Int>("builtins:range", 3)) {} } catch { streamed = error }
+    #expect((streamed as? JobError)?.code == .queueFull)
+    let call = PythonCall<Int>(functions.target("echo"), 2)
+    async let later = python.submitWaiting(call).value
+    let given = Task { await python.submitWaiting(call) }
+    given.cancel()
+    #expect((await failure(of: given.value) as? JobError)?.code == .cancelled)
+    let calls = (0..<30).map { PythonCall<Int>(functions.target("echo"), $0) }
+    async let mapped = python.map(calls).reduce(into: []) { $0.append($1) }
+    await gate.open("x")
+    #expect(try await running.value == "x")
+    #expect(try await waiting.value == 1)
+    #expect(try await later == 2)
+    #expect(try await mapped == Array(0..<30))
+    await python.shutdown()
+    #expect((await failure(of: python.submitWaiting(call)) as? JobError)?.code == .executorShutDown)
+  }
+  private func failure<Output>(of future: Future<Output>) async -> any Error {
+    if case .failure(let error) = await future.result { return error }
+    return CancellationError()
+  }
+
+  @Test(arguments: Setting.modes)
+  func `after so many calls another worker takes over, and no call is lost`(setting: Setting) async throws {
+    try await withExecutor(executor(setting, PythonPoolConfiguration(jobsPerWorker: 3))) { (python) async throws in
+      var pids: [Int32] = []
+      for _ in 0..<9 { pids.append(try await python.submit(pid).value) }
+      #expect(Set(pids).count == 3 && Set(pids[0..<3]).count == 1 && Set(pids[3..<6]).count == 1, "\(pids)")
+    }
+    try await withExecutor(executor(setting, maxWorkers: 2, PythonPoolConfiguration(jobsPerWorker: 5))) { (python) async throws in
+      let calls = (0..<100).map { PythonCall<Int>(functions.target("echo"), $0) }
+      #expect(try await python.map(calls).reduce(into: []) { $0.append($1) } == Array(0..<100))
+    }
+  }
+
+  @Test(arguments: Setting.modes)
+  func `a worker that has grown makes room for another after its call`(setting: Setting) async throws {
+    let grow = { (size: Int) in PythonCall<Int32>("\(functions.folder.path)/grow.py:keep", size) }
+    try await withExecutor(executor(setting, PythonPoolConfiguration(softMemoryLimit: 150 << 20))) { (python) async throws in
+      let first = try await python.submit(grow(1 << 20)).value
+      #expect(try await python.submit(grow(200 << 20)).value == first)
+      let second = try await python.submit(grow(1 << 20)).value
+      #expect(second != first)
+      #expect(try await python.submit(grow(1 << 20)).value == second)
+    }
+  }
+
+  @Test(arguments: Setting.modes)
+  func `a worker without calls ends, and the next call starts another`(setting: Setting) async throws {
+    try await withExecutor(executor(setting, PythonPoolConfiguration(idleTimeout: .milliseconds(50)))) { (python) async throws in
+      let first = try await python.submit(pid).value
+      #expect(await isGone(first))
+      #expect(try await python.submit(pid).value != first)
+    }
+  }
+
+  @Test func `the number of processes may change while calls run`() async throws {
+    let python = PythonExecutor(maxWorkers: 5)
+    #expect(python.resize(to: 1) && python.maxWorkers == 1)
+    try await withExecutor(python) { (python) async throws in
+      let gates = (0..<3).map { _ in functions.gate() }
+      let calls = gates.map { python.submit(PythonCall<String>(functions.target("wait"), $0.path)) }
+      await isRunning(calls[0])
+      #expect(calls[1].state == .pending)
+      #expect(python.resize(to: 3) && python.maxWorkers == 3)
+      for call in calls { await isRunning(call) }
+      // All three are let go together, and from then on there is one.
+      #expect(python.resize(to: 0) && python.maxWorkers == 1)
+      for (number, gate) in gates.enumerated() { await gate.open("\(number)") }
+      for (number, call) in calls.enumerated() { #expect(try await call.value == "\(number)") }
+      let pids = try await python.map((0..<40).map { _ in pid }).reduce(into: Set()) { $0.insert($1) }
+      #expect(pids.count == 1)
+    }
+    let threads = PythonExecutor(maxWorkers: 2, mode: .threads)
+    #expect(!threads.resize(to: 4) && threads.maxWorkers == 2)
+    await threads.shutdown()
+  }
+}
