@@ -250,8 +250,7 @@ struct ExecutorTests: Sendable {
         #expect(error?.message.contains(part) == true, "\(String(describing: error))")
       }
       func failure<Output>(_ call: PythonCall<Output>) async -> JobError? {
-        do { _ = try await python.submit(call).value } catch { return error as? JobError }
-        return nil
+        if case .failure(let error) = await python.submit(call).result { error as? JobError } else { nil }
       }
       let unsendable = await failure(PythonCall<PythonValue>(functions.target("unsendable")))
       #expect(unsendable?.code == .notEncodable && unsendable?.message.contains("type object") == true)

@@ -10,19 +10,26 @@ extension ProcessPool {
   /// false: there was nothing, or another thread is at it.
   func drain(_ channel: WorkerChannel, _ batch: ResultBatch) -> Bool {
     batch.clear()
-    // 1. Copy, under the response lock.
-    guard let taken = channel.response.withLockIfFree({ $0.read(into: batch) }), unsafe taken > 0 || batch.violation != nil else {
-      return false
+    var bells = Bells()
+    // The response lock is held until the results are landed: of several frames about one job the last must not be dealt with before
+    // the others, which another thread may have copied.
+    let hasRead = channel.response.withLockIfFree { reader in
+      // 1. Copy.
+      guard unsafe reader.read(into: batch) > 0 || batch.violation != nil else { return false }
+      land(batch, from: channel, &bells)
+      return true
     }
+    guard hasRead == true else { return false }
     channel.ringIfRoomIsWanted()
-    deal(with: batch, of: channel)
+    bells.ring(self)
+    receive(batch, from: channel)
     return true
   }
-  /// Ends the futures whose results are in `batch`.
-  func deal(with batch: ResultBatch, of channel: WorkerChannel) {
+  /// 2.
+  ///
+  /// Whose the results are, and what the worker gets next, under the core lock; the caller holds the response lock.
+  private func land(_ batch: ResultBatch, from channel: WorkerChannel, _ bells: inout Bells) {
     let isSpent = unsafe limits.keptMemory != nil && !batch.results.isEmpty && hasGrown(channel)
-    // 2. Whose they are, and what the worker gets next, under the core lock.
-    var bells = Bells()
     core.withLock { core in
       unsafe channel.landedBatches += 1
       if unsafe batch.hasGreeting {
@@ -51,8 +58,11 @@ extension ProcessPool {
       if isSpent { replace(channel, &core) }
       dispatch(&core, &bells)
     }
-    bells.ring(self)
-    // 3. Decode and end, outside all locks: both run the user's code.
+  }
+  /// 3.
+  ///
+  /// Decodes the results and ends their futures, outside all locks: both run the user's code.
+  private func receive(_ batch: ResultBatch, from channel: WorkerChannel) {
     for arrival in unsafe batch.arrivals {
       let answer = batch.answer(arrival)
       unsafe batch.receivers[arrival.type].receive(arrival.future, answer, decoder: batch.decoder)
@@ -69,7 +79,14 @@ extension ProcessPool {
   /// A worker has gone, and what it had published is dealt with: the same for the results that it had written and not published.
   func drainDraft(_ channel: WorkerChannel, _ batch: ResultBatch) {
     batch.clear()
-    if channel.response.withLock({ $0.readDraft(into: batch, channel.memory) }) { deal(with: batch, of: channel) }
+    var bells = Bells()
+    let hasRead = channel.response.withLock { reader in
+      guard reader.readDraft(into: batch, channel.memory) else { return false }
+      land(batch, from: channel, &bells)
+      return true
+    }
+    bells.ring(self)
+    if hasRead { receive(batch, from: channel) }
   }
   /// A worker wrote what cannot be: nothing more of it is read, and the supervisor kills it.
   func report(_ violation: String, by channel: WorkerChannel, _ core: inout Core, _ bells: inout Bells) {
