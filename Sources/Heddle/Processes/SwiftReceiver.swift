@@ -21,24 +21,27 @@ final class SwiftReceiver<Output: Codable & Sendable>: ResultReceiver {
   }
 
   func receive(_ future: AnyFuture, _ answer: WorkerAnswer, decoder: MessageDecoder) {
-    let (kind, bytes, segments) = unsafe (answer.kind, answer.bytes, answer.segments)
+    let (kind, bytes) = unsafe (answer.kind, answer.bytes)
     // SAFETY: the pool hands back the future that was submitted with this receiver's type.
     let future = unsafe unsafeDowncast(future, to: Future<Output>.self)
     if kind == ResultKind.value {
-      do { unsafe future.succeed(try decoder.decode(Output.self, from: bytes, segments: segments)) } catch {
+      do {
+        unsafe future.succeed(
+          try decoder.decode(Output.self, from: bytes, segments: answer.segments, attachments: answer.attachments))
+      } catch {
         future.fail(JobError.outputNotDecodable(job, error))
       }
       return
     }
-    do { unsafe future.fail(try failure(kind, bytes, segments, decoder)) } catch {
+    do { future.fail(try failure(answer, decoder)) } catch {
       future.fail(JobError(code: .notDecodable, message: "\(job) failed in its worker, but its error cannot be decoded: \(error)."))
     }
   }
-  private func failure(
-    _ kind: UInt32, _ bytes: UnsafeRawBufferPointer, _ segments: (any SegmentSource)?, _ decoder: MessageDecoder
-  ) throws -> any Error {
-    switch kind {
-    case ResultKind.codableError: unsafe try decoder.decode(ReceivedError.self, from: bytes, segments: segments).error
+  private func failure(_ answer: WorkerAnswer, _ decoder: MessageDecoder) throws -> any Error {
+    let (bytes, segments) = unsafe (answer.bytes, answer.segments)
+    return switch answer.kind {
+    case ResultKind.codableError:
+      unsafe try decoder.decode(ReceivedError.self, from: bytes, segments: segments, attachments: answer.attachments).error
     case ResultKind.remoteError: unsafe try decoder.decode(RemoteFailure.self, from: bytes, segments: segments).error
     case ResultKind.notDecodable:
       unsafe JobError(code: .notDecodable, message: try decoder.decode(String.self, from: bytes, segments: segments))

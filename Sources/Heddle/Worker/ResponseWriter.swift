@@ -22,20 +22,31 @@ struct ResponseWriter: ~Copyable {
   /// Writes a frame and publishes it.
   ///
   /// Blocks while there is no room.
-  mutating func write(kind: UInt8, position: UInt64 = 0, type: UInt32 = 0, payload: UnsafeRawBufferPointer) {
+  mutating func write(
+    kind: UInt8, position: UInt64 = 0, type: UInt32 = 0, attachmentCount: Int = 0, payload: UnsafeRawBufferPointer
+  ) {
     let size = Frame.byteCount(payload: payload.count)
     if ring.room(keeping: ring.head) < size { waitForRoom(size) }
-    unsafe ring.write(FrameHeader(kind: kind, byteCount: payload.count, position: position, type: type), payload)
+    unsafe ring.write(
+      FrameHeader(kind: kind, byteCount: payload.count, position: position, type: type, attachmentCount: attachmentCount), payload)
     ring.publish()
   }
   /// Writes a result, in parts where it is large.
-  mutating func writeResult(position: UInt64, kind: UInt32, main: UnsafeRawBufferPointer, segments: [Segment]) {
+  ///
+  /// - Parameter attachmentCount: how much memory was sent for it.
+  mutating func writeResult(
+    position: UInt64, kind: UInt32, main: UnsafeRawBufferPointer, segments: [Segment], attachmentCount: Int
+  ) {
     if segments.isEmpty && main.count <= Frame.payloadLimit {
-      unsafe write(kind: ResponseKind.result, position: position, type: kind, payload: main)
+      unsafe write(kind: ResponseKind.result, position: position, type: kind, attachmentCount: attachmentCount, payload: main)
       return
     }
-    let shape = MessageShape(mainByteCount: main.count, segmentByteCounts: segments.map { unsafe $0.bytes.count }).encoded
-    unsafe shape.withUnsafeBytes { unsafe write(kind: ResponseKind.beginResult, position: position, type: kind, payload: $0) }
+    let shape = MessageShape(
+      mainByteCount: main.count, segmentByteCounts: segments.map { unsafe $0.bytes.count }, segmentKinds: segments.map(\.kind)
+    ).encoded
+    unsafe shape.withUnsafeBytes {
+      unsafe write(kind: ResponseKind.beginResult, position: position, type: kind, attachmentCount: attachmentCount, payload: $0)
+    }
     unsafe writeParts(main)
     for segment in segments { unsafe writeParts(segment.bytes) }
   }
