@@ -147,13 +147,13 @@ public struct MessageShape: Equatable, Sendable {
     guard numbers[1] == UInt64(numbers.count - 2) else { return nil }
     var left = UInt64(limit)
     let segments = numbers.dropFirst(2).map { (byteCount: $0 & (1 << Self.kindShift - 1), kind: UInt8($0 >> Self.kindShift)) }
-    for number in [numbers[0]] + segments.map(\.byteCount) {
+    for number in [numbers[0]] + segments.map({ $0.byteCount }) {
       guard number <= left else { return nil }
       left -= number
     }
     guard segments.allSatisfy({ $0.kind == 0 || BlockKind(rawValue: $0.kind) != nil }) else { return nil }
     mainByteCount = Int(numbers[0])
     segmentByteCounts = segments.map { Int($0.byteCount) }
-    segmentKinds = segments.map(\.kind)
+    segmentKinds = segments.map { $0.kind }
   }
 }
