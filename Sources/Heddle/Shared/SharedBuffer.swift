@@ -30,7 +30,8 @@ import HeddleWire
 /// died. Each process that holds it holds one descriptor for it. All its memory is taken when it is made.
 ///
 /// **Element** has to be plain data. Where a worker has written it, every pattern of bits must be a value: numbers, and structures and
-/// tuples of them, but not `Bool`, enumerations or optionals, because a process that has gone wild can write anything there.
+/// tuples of them, but not `Bool`, enumerations or optionals, because a process that has gone wild can write anything there. Such types are
+/// refused, except where an enumeration with values is a field of a structure.
 @safe public struct SharedBuffer<Element: BitwiseCopyable & Sendable>: @unchecked Sendable {
   // SAFETY: `memory` keeps `base` mapped, with room for `count` elements; who accesses what when is what the documentation asks of the user.
   let memory: SealedMemory
@@ -104,8 +105,13 @@ import HeddleWire
   }
   /// Whether every pattern of bits is an element.
   ///
-  /// An optional that needs no further byte keeps its nil in a pattern that is no value.
-  static var elementsAreNumbers: Bool { MemoryLayout<Element?>.size > MemoryLayout<Element>.size }
+  /// An optional that needs no further byte keeps its nil in a pattern that is no value. Enumerations with values may use a byte
+  /// for the case and keep that to themselves; they are known by the kind of their metadata, where they are not fields of something else.
+  static var elementsAreNumbers: Bool {
+    // SAFETY: metadata begins with its kind, which is part of the ABI: 0x201 an enumeration, 0x202 an optional.
+    let kind = unsafe unsafeBitCast(Element.self as Any.Type, to: UnsafePointer<Int>.self).pointee
+    return MemoryLayout<Element?>.size > MemoryLayout<Element>.size && kind != 0x201 && kind != 0x202
+  }
 
   // MARK: Using it
 

@@ -38,11 +38,14 @@ private struct StarvesOfDescriptors: Job {
     let enough = limit
     let pool = ProcessPoolExecutor(maxWorkers: 1)
     _ = try await pool.submit(Makes(count: 1)).value
-    limit.rlim_cur = rlim_t(names(in: "/proc/self/fd").count - 1)
+    limit.rlim_cur = 64
     setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    var fillers: [Int32] = []
+    while case let number = dup(0), number >= 0 { fillers.append(number) }
     let received = await pool.submit(Makes(count: 3)).result
     var made = "made"
     do { _ = try SharedBuffer<Int>(count: 1) } catch { made = "\(error)" }
+    for number in fillers { close(number) }
     var restored = enough
     setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &restored)
     let next = try await pool.submit(Makes(count: 3)).value.buffer.count
