@@ -43,7 +43,7 @@ final class SegmentStore {
     if let known = state.value.loaded[segment] {
       return try unsafe Block.make(count: head.count) { destination in unsafe known.bytes.copy(to: destination) }
     }
-    if let landed = source?.landed(segment: segment), type(of: landed) == Block.self, let array = landed as? Block {
+    if let landed = source?.landed(segment: segment), Swift.type(of: landed) == Block.self, let array = landed as? Block {
       // SAFETY: as below.
       state.value.loaded[segment] = unsafe array.withBlock { bytes in unsafe Loaded(bytes: WireBytes(bytes), owner: array) }
       return array
