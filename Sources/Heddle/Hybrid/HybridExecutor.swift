@@ -15,7 +15,7 @@
 ///
 /// What it can and cannot do is, for each job, what ``ThreadPoolExecutor`` or ``ProcessPoolExecutor`` can: an `.io` job that traps
 /// ends the program.
-public final class HybridExecutor: JobExecutor, BoundedExecutor, Sendable {
+public final class HybridExecutor: JobExecutor, BoundedExecutor, ChunkingExecutor, Sendable {
   /// Where `.io` jobs run.
   public let threads: ThreadPoolExecutor
   /// Where `.cpu` and `.automatic` jobs run.
@@ -62,8 +62,9 @@ public final class HybridExecutor: JobExecutor, BoundedExecutor, Sendable {
     case .cpu, .automatic: processes.submitBlocking(job, options: options)
     }
   }
-  private func side(of job: any Job.Type) -> any BoundedExecutor { job.kind == .io ? threads : processes }
+  private func side(of job: any Job.Type) -> any BoundedExecutor & ChunkingExecutor { job.kind == .io ? threads : processes }
   func admission(for job: any Job.Type) -> Admission? { side(of: job).admission(for: job) }
+  func chunkWay(for job: any Job.Type) -> ChunkWay? { side(of: job).chunkWay(for: job) }
   func runsOnThisThread(_ job: any Job.Type) -> Bool { side(of: job).runsOnThisThread(job) }
   func submitAdmitted<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> { side(of: J.self).submitAdmitted(job, options: options) }
   /// Ends both.

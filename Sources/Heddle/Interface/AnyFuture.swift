@@ -40,7 +40,7 @@ public class AnyFuture: @unchecked Sendable {
     static var waiterMask: UInt { ~15 }
   }
 
-  init(source: (any FutureSource)?, running: Bool = false) {
+  @usableFromInline init(source: (any FutureSource)?, running: Bool = false) {
     self.source = source
     word = Atomic(running ? Stage.running : Stage.pending)
   }
@@ -141,6 +141,8 @@ public class AnyFuture: @unchecked Sendable {
   func execute() {}
   /// Runs the work, on a thread pool, where it is asynchronous.
   nonisolated(nonsending) func executeAsync() async {}
+  /// One of several results has come and is about to be decoded; called under the pool's lock.
+  func willReceive() {}
   /// Whether `executeAsync` is to be called.
   var isAsync: Bool { false }
 

@@ -25,6 +25,7 @@ extension ProcessPool {
       // Another thread may be reading: it will be done in some microseconds.
       if unsafe !drain(channel, batch) && batch.violation != nil { break }
     }
+    if !channel.isBroken.load(ordering: .relaxed) { drainDraft(channel, batch) }
     batches.give(batch)
     // Another thread may have read results that it has not dealt with yet: those jobs have ended, their worker did not fail them.
     while true {

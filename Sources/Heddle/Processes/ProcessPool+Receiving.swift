@@ -15,6 +15,11 @@ extension ProcessPool {
       return false
     }
     channel.ringIfRoomIsWanted()
+    deal(with: batch, of: channel)
+    return true
+  }
+  /// Ends the futures whose results are in `batch`.
+  func deal(with batch: ResultBatch, of channel: WorkerChannel) {
     let isSpent = unsafe limits.keptMemory != nil && !batch.results.isEmpty && hasGrown(channel)
     // 2. Whose they are, and what the worker gets next, under the core lock.
     var bells = Bells()
@@ -60,7 +65,11 @@ extension ProcessPool {
     unsafe batch.arrivals.removeAll(keepingCapacity: true)
     // The batch may not be used again for long; a large result must not stay in memory for it.
     if unsafe batch.holdsLarge { batch.clear() }
-    return true
+  }
+  /// A worker has gone, and what it had published is dealt with: the same for the results that it had written and not published.
+  func drainDraft(_ channel: WorkerChannel, _ batch: ResultBatch) {
+    batch.clear()
+    if channel.response.withLock({ $0.readDraft(into: batch, channel.memory) }) { deal(with: batch, of: channel) }
   }
   /// A worker wrote what cannot be: nothing more of it is read, and the supervisor kills it.
   func report(_ violation: String, by channel: WorkerChannel, _ core: inout Core, _ bells: inout Bells) {
@@ -91,6 +100,7 @@ extension ProcessPool {
       }
       if flight.isAbandoned { return nil }
       let future = unsafe job.future._withUnsafeGuaranteedRef { $0 }
+      future.willReceive()
       return ResultBatch.Arrival(future: future, type: Int(job.type), result: result, attempt: job.extras?.attempt ?? 1)
     }
     if flight.isAbandoned {

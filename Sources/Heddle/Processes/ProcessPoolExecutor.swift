@@ -29,7 +29,7 @@ public final class ProcessPoolExecutor: JobExecutor, BoundedExecutor, Sendable {
   public var maxWorkers: Int { size.load(ordering: .relaxed) }
   private let size: Atomic<Int>
   private let maxPending: Int?
-  private let pool: ProcessPool?
+  let pool: ProcessPool?
   /// Why there is no pool: it could not even be set up (no descriptors left), and its jobs fail with the reason.
   private let failure: JobError?
   /// nil: any number of jobs may wait.

@@ -224,6 +224,14 @@ struct ResponseReader: ~Copyable {
     if offset > 0 { ring.publish() }
     return offset
   }
+  /// Copies what a worker that has gone had written of a frame and not published.
+  ///
+  /// false: nothing.
+  mutating func readDraft(into batch: ResultBatch, _ memory: ChannelMemory) -> Bool {
+    guard large == nil, let header = ring.draft(memory), take(header, at: Frame.headerByteCount, into: batch) else { return false }
+    batchCount += 1
+    return true
+  }
   /// false: it does not fit the batch; next time.
   private mutating func take(_ header: FrameHeader, at offset: Int, into batch: ResultBatch) -> Bool {
     let count = Int(header.byteCount)

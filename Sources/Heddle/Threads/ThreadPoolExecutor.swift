@@ -14,7 +14,7 @@ import Synchronization
 /// is not enough use a ``ProcessPoolExecutor``.
 ///
 /// Threads start when there is work for them. An `async` job keeps its thread while it waits.
-public final class ThreadPoolExecutor: JobExecutor, BoundedExecutor, TaskExecutor, Sendable {
+public final class ThreadPoolExecutor: JobExecutor, BoundedExecutor, ChunkingExecutor, TaskExecutor, Sendable {
   /// How many jobs run at once, at most.
   ///
   /// Unit: threads.
@@ -135,6 +135,7 @@ public final class ThreadPoolExecutor: JobExecutor, BoundedExecutor, TaskExecuto
   // MARK: Room
 
   func admission(for job: any Job.Type) -> Admission? { admission }
+  func chunkWay(for job: any Job.Type) -> ChunkWay? { admission == nil ? .threads(self) : nil }
   func runsOnThisThread(_ job: any Job.Type) -> Bool { engine.isInsideJob }
   /// Waits for a place, except on a thread of this pool: the place that a job waited for might be its own.
   private nonisolated(nonsending) func hasEntered() async -> Bool {

@@ -23,29 +23,32 @@ struct ResponseWriter: ~Copyable {
   ///
   /// Blocks while there is no room.
   mutating func write(
-    kind: UInt8, position: UInt64 = 0, type: UInt32 = 0, attachmentCount: Int = 0, payload: UnsafeRawBufferPointer
+    kind: UInt8, position: UInt64 = 0, type: UInt32 = 0, payload: UnsafeRawBufferPointer, flags: UInt8 = 0, attachmentCount: Int = 0
   ) {
     let size = Frame.byteCount(payload: payload.count)
     if ring.room(keeping: ring.head) < size { waitForRoom(size) }
-    unsafe ring.write(
-      FrameHeader(kind: kind, byteCount: payload.count, position: position, type: type, attachmentCount: attachmentCount), payload)
+    let header = FrameHeader(
+      kind: kind, byteCount: payload.count, position: position, type: type, flags: flags, attachmentCount: attachmentCount)
+    unsafe ring.write(header, payload)
     ring.publish()
   }
   /// Writes a result, in parts where it is large.
   ///
   /// - Parameter attachmentCount: how much memory was sent for it.
   mutating func writeResult(
-    position: UInt64, kind: UInt32, main: UnsafeRawBufferPointer, segments: [Segment], attachmentCount: Int
+    position: UInt64, kind: UInt32, main: UnsafeRawBufferPointer, segments: [Segment], flags: UInt8 = 0, attachmentCount: Int
   ) {
     if segments.isEmpty && main.count <= Frame.payloadLimit {
-      unsafe write(kind: ResponseKind.result, position: position, type: kind, attachmentCount: attachmentCount, payload: main)
+      unsafe write(
+        kind: ResponseKind.result, position: position, type: kind, payload: main, flags: flags, attachmentCount: attachmentCount)
       return
     }
     let shape = MessageShape(
       mainByteCount: main.count, segmentByteCounts: segments.map { unsafe $0.bytes.count }, segmentKinds: segments.map(\.kind)
     ).encoded
     unsafe shape.withUnsafeBytes {
-      unsafe write(kind: ResponseKind.beginResult, position: position, type: kind, attachmentCount: attachmentCount, payload: $0)
+      unsafe write(
+        kind: ResponseKind.beginResult, position: position, type: kind, payload: $0, flags: flags, attachmentCount: attachmentCount)
     }
     unsafe writeParts(main)
     for segment in segments { unsafe writeParts(segment.bytes) }
@@ -57,6 +60,22 @@ struct ResponseWriter: ~Copyable {
       unsafe write(kind: ResponseKind.part, payload: UnsafeRawBufferPointer(rebasing: bytes[offset..<end]))
       offset = end
     }
+  }
+  /// Begins a frame of results that grows in place.
+  ///
+  /// Blocks while there is no room.
+  mutating func beginDraft(position: UInt64, first: Int) -> RecordsDraft {
+    let size = Frame.byteCount(payload: RecordsDraft.limit)
+    if ring.room(keeping: ring.head) < size { waitForRoom(size) }
+    return RecordsDraft(position: position, first: first, in: ring)
+  }
+  func append(_ bytes: UnsafeRawBufferPointer, kind: UInt32, to draft: inout RecordsDraft) {
+    unsafe draft.append(bytes, kind: kind, in: ring, memory)
+  }
+  /// Publishes it.
+  mutating func finish(_ draft: RecordsDraft, nanoseconds: UInt64? = nil) {
+    draft.finish(in: &ring, nanoseconds: nanoseconds)
+    ring.publish()
   }
   private mutating func waitForRoom(_ size: Int) {
     var spins = 0

@@ -15,6 +15,8 @@ final class WorkerLoop: @unchecked Sendable {
   @exclusivity(unchecked) private var requests: RingReader
   @exclusivity(unchecked) private var responses: ResponseWriter
   @exclusivity(unchecked) private var runners: [JobRunner] = []
+  /// Whether jobs of a type come several at a time.
+  @exclusivity(unchecked) private var takesChunks: [Bool] = []
   /// Whether what jobs print is told apart by marks.
   private let marksOutput = heddle_marks_output()
   private let encoder = MessageEncoder()
@@ -67,7 +69,9 @@ final class WorkerLoop: @unchecked Sendable {
       let payload = unsafe requests.bytes(offset: Frame.headerByteCount, count: count)
       switch header.kind {
       case RequestKind.define:
-        unsafe runners.append(JobRunner.make(named: String(decoding: payload, as: UTF8.self)))
+        let name = unsafe ChunkDefinition.name(in: payload)
+        unsafe runners.append(JobRunner.make(named: name ?? String(decoding: payload, as: UTF8.self)))
+        unsafe takesChunks.append(name != nil)
         pass(Frame.byteCount(payload: count))
       case RequestKind.job, RequestKind.beginJob:
         // Also of a job that was taken back, whose message would be the next one's otherwise.
@@ -75,6 +79,10 @@ final class WorkerLoop: @unchecked Sendable {
         // Written out here: each asynchronous function costs an allocation of its frame.
         guard unsafe begin(header, payload) else { break }
         let runner = unsafe runners[Int(header.type)]
+        if unsafe takesChunks[Int(header.type)] {
+          unsafe await runChunk(header, payload, runner)
+          break
+        }
         let kind: UInt32
         if header.kind == RequestKind.job {
           kind = unsafe await runner.run(payload, segments: nil, attachments: attachments, decoder: decoder, encoder: encoder)
@@ -126,6 +134,21 @@ final class WorkerLoop: @unchecked Sendable {
     _ = StandardError.writeWithoutBlocking(Array(sentence.utf8))
     heddle_exit_at_once(125)
   }
+  /// Runs the items of a map that came together, one after another.
+  private func runChunk(_ header: FrameHeader, _ payload: UnsafeRawBufferPointer, _ runner: JobRunner) async {
+    var writer = unsafe ChunkWriter(position: UInt64(header.position), &responses)
+    var offset = 0
+    while let item = unsafe Records.next(in: payload, at: &offset) {
+      let kind = unsafe await runner.run(item.bytes, segments: nil, attachments: [], decoder: decoder, encoder: encoder)
+      unsafe writer.write(kind, encoder, attachmentCount: sendMemories(), &responses)
+      if unsafe encoder.hasSegments || encoder.hasAttachments || encoder.bytes.count > Frame.payloadLimit { encoder.reset() }
+    }
+    pass(Frame.byteCount(payload: payload.count))
+    unsafe writer.finish(&responses)
+    unsafe jobs += 1
+    unsafe burst += 1
+    reportIfDue()
+  }
   /// A job that comes in parts, of which `payload` tells the shape.
   private func incoming(_ payload: UnsafeRawBufferPointer) -> IncomingMessage {
     // The parent is trusted.
@@ -138,10 +161,8 @@ final class WorkerLoop: @unchecked Sendable {
     unsafe jobs += 1
     unsafe burst += 1
     let segments = encoder.hasSegments ? encoder.segments : []
-    let memories = encoder.hasAttachments ? encoder.attachments.compactMap { $0 as? SealedMemory } : []
-    if !memories.isEmpty { send(memories) }
     unsafe responses.writeResult(
-      position: UInt64(low), kind: kind, main: encoder.bytes, segments: segments, attachmentCount: memories.count)
+      position: UInt64(low), kind: kind, main: encoder.bytes, segments: segments, attachmentCount: sendMemories())
     // After the result: if nobody reads what is printed, that must not hold it up.
     if marksOutput {
       unsafe responses.ringIfParked()
@@ -150,10 +171,12 @@ final class WorkerLoop: @unchecked Sendable {
     if unsafe encoder.hasSegments || encoder.hasAttachments || encoder.bytes.count > Frame.payloadLimit { encoder.reset() }
     if unsafe burst & 15 == 1 || expectsLongJobs { reportIfDue() }
   }
-  /// Hands memory to the parent, before the frame that it belongs to.
+  /// Hands the memory that a result holds to the parent, before the frame that it belongs to: how many there are.
   ///
   /// Blocks while the parent is behind.
-  private func send(_ memories: [SealedMemory]) {
+  private func sendMemories() -> Int {
+    if !encoder.hasAttachments { return 0 }
+    let memories = encoder.attachments.compactMap { $0 as? SealedMemory }
     var sent = handover.send(memories)
     while sent == .full {
       // It reads messages with results: those that lie there have to be taken first.
@@ -162,6 +185,7 @@ final class WorkerLoop: @unchecked Sendable {
       if sent == .full { heddle_yield() }
     }
     if sent == .closed { leaveForWantOfSocket() }
+    return memories.count
   }
   /// The position whose low half a frame holds: jobs come in order, and fewer than 2³¹ are skipped.
   @exclusivity(unchecked) private var lastPosition: UInt64 = 0

@@ -16,7 +16,7 @@ import Synchronization
   /// Unit: bytes.
   public let capacity: Int
   /// Bytes ever written, published or not.
-  public private(set) var head: UInt64 = 0
+  public internal(set) var head: UInt64 = 0
   /// Bytes that the reader has ever taken, as last seen.
   public private(set) var tail: UInt64 = 0
 

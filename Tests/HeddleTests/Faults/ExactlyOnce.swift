@@ -58,6 +58,61 @@ extension Core {
       let left = marks(path)
       #expect(left.count == count && left.values.allSatisfy { $0 == 1 })
     }
+    @Test(arguments: [MapOrder.input, .completion], [nil, 50])
+    func `of jobs that travel together each runs once, although every fortieth kills its worker`(order: MapOrder, chunk: Int?) async throws {
+      let scratch = Scratch()
+      let path = scratch.path("marks")
+      let count = 3000
+      @Sendable func fault(_ number: Int) -> Fault? { number % 40 == 39 ? Self.faults[number / 40 % Self.faults.count] : nil }
+      let results = try await withSubject(.processes, limit: .seconds(50)) { pool in
+        let jobs = (0..<count).lazy.map { Numbered(path: path, number: $0, fault: fault($0)) }
+        var results: [Result<Int, any Error>] = []
+        for await result in pool.map(jobs, order: order, chunk: chunk).results { results.append(result) }
+        return results
+      }
+      #expect(results.count == count)
+      let values = results.compactMap { try? $0.get() }
+      let good = (0..<count).filter { fault($0) == nil }
+      #expect(order == .input ? values == good : values.sorted() == good)
+      for (number, result) in results.enumerated() where order == .input && fault(number) != nil {
+        #expect(result.jobError?.exit.map(fault(number)!.exits.contains) == true, "\(number): \(result)")
+      }
+      #expect(results.allSatisfy { $0.jobError == nil || $0.jobError?.code == .workerDied })
+      let left = marks(path)
+      #expect(left.count == count && left.values.allSatisfy { $0 == 1 }, "\(left.filter { $0.value != 1 })")
+    }
+    @Test func `of jobs that travel together, killed from outside, each runs once and one a death is blamed`() async throws {
+      let scratch = Scratch()
+      let path = scratch.path("marks")
+      let over = Flag()
+      let victims = Victims()
+      let killer = Task.detached {
+        while !over.isUp {
+          try? await Task.sleep(for: .milliseconds(Int.random(in: 5...40)))
+          if let victim = Footprint.now().children.keys.randomElement(), kill(victim, SIGKILL) == 0 { victims.add(victim) }
+        }
+      }
+      let count = 40_000
+      let errors = try await withSubject(.processes, limit: .seconds(50)) { pool in
+        var errors: [Int: JobError?] = [:]
+        var number = 0
+        for await result in pool.map((0..<count).lazy.map { Numbered(path: path, number: $0) }, chunk: 200).results {
+          if (try? result.get()) != number { errors[number] = result.jobError }
+          number += 1
+        }
+        #expect(number == count)
+        over.raise()
+        await killer.value
+        return errors
+      }
+      #expect(errors.values.allSatisfy { $0?.code == .workerDied && $0?.exit == .signal(9) })
+      // One that was killed before it said that it began did not run.
+      let left = marks(path)
+      #expect(left.values.allSatisfy { $0 == 1 } && (0..<count).allSatisfy { left[$0] == 1 || errors[$0] != nil })
+      let blamed = errors.values.reduce(into: [Int32: Int]()) { $0[$1?.workerPID ?? 0, default: 0] += 1 }
+      #expect(blamed.values.allSatisfy { $0 == 1 }, "\(blamed)")
+      #expect(errors.count > 0, "nobody was killed in time")
+    }
     @Test func `each runs once with large results on the way, some of them cut off by a death`() async throws {
       let scratch = Scratch()
       let path = scratch.path("marks")

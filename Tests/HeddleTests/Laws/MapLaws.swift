@@ -109,7 +109,7 @@ extension Core {
         let values = try await within("the end of the progress") { await watching.value }
         #expect(count == 120)
         let last = try #require(values.last)
-        #expect(last.isFinished && last.done == 120 && last.failed == 12 && last.running == 0 && last.waiting == 0 && last.total == 120)
+        #expect(last.isFinished && last.done == 120 && last.failed == 12 && last.running == 0 && last.waiting == 0 && last.total == 120, "\(last)")
         #expect(last.rate > 0 && last.remaining == .zero)
         #expect(values.dropLast().allSatisfy { !$0.isFinished })
         for (before, after) in zip(values, values.dropFirst()) {

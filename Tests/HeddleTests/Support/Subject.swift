@@ -30,6 +30,13 @@ struct Subject: JobExecutor {
   func submit<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
     kind == .hybridThreads ? base.submit(OnThreads(job: job), options: options) : base.submit(job, options: options)
   }
+  /// The map of the executor itself, which may send several jobs together.
+  func map<S: Sequence>(
+    _ jobs: S, order: MapOrder = .input, inFlight: Int? = nil, chunk: Int? = nil, options: JobOptions = .standard
+  ) -> JobMap<S, S.Element.Output> where S.Element: Job {
+    let executor: any JobExecutor = kind == .hybridThreads ? (base as! HybridExecutor).threads : base
+    return executor.map(jobs, order: order, inFlight: inFlight, chunk: chunk, options: options)
+  }
   func shutdown(_ mode: ShutdownMode) async { await base.shutdown(mode) }
 }
 

@@ -8,10 +8,10 @@ import Testing
 @Suite struct PieceTests {
   @Test func `a steady stream has its own rate, and a change shows within seconds`() {
     var rate = RateEstimate()
-    for item in 1...300 { rate.itemEnded(at: Double(item) * 0.1) }
+    for item in 1...300 { rate.itemsEnded(1, at: Double(item) * 0.1) }
     #expect(abs(rate.itemsPerSecond(at: 30, done: 300) - 10) < 0.6)
     #expect(rate.itemsPerSecond(at: 60, done: 300) < 1)
-    for item in 1...200 { rate.itemEnded(at: 30 + Double(item) * 0.05) }
+    for item in 1...200 { rate.itemsEnded(1, at: 30 + Double(item) * 0.05) }
     #expect(rate.itemsPerSecond(at: 40, done: 500) > 15)
     #expect(RateEstimate().itemsPerSecond(at: 5, done: 0) == 0)
     #expect(RateEstimate().itemsPerSecond(at: 0, done: 1) == 0)

@@ -101,29 +101,39 @@ package final class MapMeter: Sendable {
     unsafe state = Locked<State>(State(total: total))
   }
 
+  /// Counts an item once it has ended.
   func watch(_ future: AnyFuture) {
-    itemSubmitted()
-    let ended: @Sendable () -> Void = { [self, unowned future] in itemEnded(failed: future.state != .succeeded) }
+    let ended: @Sendable () -> Void = { [self, unowned future] in itemsEnded(1, failed: future.state == .succeeded ? 0 : 1) }
     if !future.addWaiter(ended) { ended() }
   }
-  package func itemSubmitted() {
+  /// Counts the items of a chunk once it has ended.
+  func watch<Output>(chunk: MapChunk<Output>) {
+    let ended: @Sendable () -> Void = { [self, unowned chunk] in
+      let (count, failed) = chunk.counts
+      itemsEnded(count, failed: failed)
+    }
+    if !chunk.addWaiter(ended) { ended() }
+  }
+  package func itemSubmitted() { itemsSubmitted(1) }
+  func itemsSubmitted(_ count: Int) {
     let now = MonotonicTime.now
     change { state in
-      state.submitted += 1
+      state.submitted += count
       if state.begin == nil { state.begin = now }
     }
   }
-  package func itemEnded(failed: Bool) {
+  package func itemEnded(failed: Bool) { itemsEnded(1, failed: failed ? 1 : 0) }
+  private func itemsEnded(_ count: Int, failed: Int) {
     let now = MonotonicTime.now
     change { state in
-      state.done += 1
-      if failed { state.failed += 1 }
+      state.done += count
+      state.failed += failed
       if state.isExhausted && state.done == state.submitted { state.isFinished = true }
-      if let begin = state.begin { state.rate.itemEnded(at: (now - begin).seconds) }
+      if let begin = state.begin { state.rate.itemsEnded(count, at: (now - begin).seconds) }
     }
   }
-  /// The source is read to its end: now the total is known.
-  func setTotal() { change { $0.total = $0.submitted } }
+  /// The source is read to its end, and so many of its items are still to be submitted: now the total is known.
+  func setTotal(after count: Int) { change { $0.total = $0.submitted + count } }
   package func setTotal(_ total: Int?) { change { $0.total = total } }
   /// The iteration was left early.
   func end() { change { $0.isFinished = true } }
@@ -190,9 +200,9 @@ struct RateEstimate {
   private var weighted = 0.0
   private var last = 0.0
 
-  mutating func itemEnded(at time: Double) {
+  mutating func itemsEnded(_ count: Int, at time: Double) {
     decay(to: time)
-    weighted += 1
+    weighted += Double(count)
   }
   private mutating func decay(to time: Double) {
     guard time > last else { return }

@@ -1,0 +1,77 @@
+import HeddleWire
+
+/// Reads what workers send of the items of a map that travel together.
+final class ChunkReceiver<Output: Codable & Sendable>: ResultReceiver {
+  private let items: SwiftReceiver<Output>
+  let definition: [UInt8]
+  var jobName: String { items.jobName }
+  var takesSeveral: Bool { true }
+
+  /// - Throws: `JobError` with code `notEncodable` where a worker could not find the type.
+  init(for job: any Job<Output>.Type) throws {
+    items = try SwiftReceiver(for: job)
+    definition = ChunkDefinition.make(String(decoding: items.definition, as: UTF8.self))
+  }
+
+  func receive(_ future: AnyFuture, _ answer: WorkerAnswer, decoder: MessageDecoder) {
+    // SAFETY: the pool hands back the future that was submitted with this receiver's type.
+    let chunk = unsafe unsafeDowncast(future, to: MapChunk<Output>.self)
+    if let tag = ItemTag(answer.kind) {
+      var piece = ChunkPiece<Output>(first: tag.index)
+      unsafe take(tag.kind, answer.bytes, answer.segments, answer.attachments, decoder, &piece)
+      return chunk.receive(piece, isLast: answer.isLast, nanoseconds: 0)
+    }
+    guard let head = unsafe RecordsHead(answer.bytes) else { return chunk.receive(nil, isLast: answer.isLast, nanoseconds: 0) }
+    var piece = ChunkPiece<Output>(first: Int(head.first))
+    unsafe piece.values.reserveCapacity(min(chunk.count, answer.bytes.count / 16))
+    var offset = RecordsHead.byteCount
+    while let record = unsafe Records.next(in: answer.bytes, at: &offset) {
+      unsafe take(record.kind, record.bytes, nil, [], decoder, &piece)
+    }
+    chunk.receive(piece, isLast: answer.isLast, nanoseconds: head.nanoseconds)
+  }
+  private func take(
+    _ kind: UInt32, _ bytes: UnsafeRawBufferPointer, _ segments: (any SegmentSource)?, _ attachments: [Attachment],
+    _ decoder: MessageDecoder, _ piece: inout ChunkPiece<Output>
+  ) {
+    do { piece.succeed(unsafe try items.output(kind, bytes, segments, attachments, decoder)) } catch { piece.fail(error) }
+  }
+}
+
+/// Names the chunks of a type of job, as the job's own type names its jobs.
+private enum ChunkOf<J: Job> {}
+
+extension ProcessPoolExecutor: ChunkingExecutor {
+  func chunkWay(for job: any Job.Type) -> ChunkWay? {
+    guard let pool, admission(for: job) == nil, pool.limits.jobsPerWorker == nil, pool.recipe.outputSecret.isEmpty else { return nil }
+    return .processes(self)
+  }
+  /// So much of a chunk travels: it fits a frame, and several fit a ring.
+  ///
+  /// Unit: bytes.
+  private static var chunkByteLimit: Int { 1 << 16 }
+  /// Sends the first few items together, as many as fit a frame; one that is large, or cannot be encoded, goes alone.
+  @usableFromInline func startUnit<J: Job>(_ jobs: ArraySlice<J>) -> (MapUnit<J.Output>, Int) {
+    var records: [UInt8] = []
+    records.reserveCapacity(min(32 * jobs.count, Self.chunkByteLimit))
+    var count = 0
+    EncoderCache.withEncoder { encoder in
+      for job in jobs {
+        guard (try? encoder.encode(job)) != nil, !encoder.hasSegments, !encoder.hasAttachments else { return }
+        let size = unsafe Records.byteCount(encoder.bytes.count)
+        guard records.count + size <= Self.chunkByteLimit else { return }
+        unsafe Records.append(encoder.bytes, kind: 0, to: &records)
+        count += 1
+      }
+    }
+    // The ordinary way says what is wrong with it.
+    guard count > 0, let pool, !pool.forks.hasForked else { return (.item(submit(jobs.first!)), 1) }
+    let chunk = MapChunk<J.Output>(of: count, in: pool)
+    unsafe records.withUnsafeBytes { bytes in
+      unsafe pool.submit(chunk, bytes: bytes, segments: [], type: ObjectIdentifier(ChunkOf<J>.self), options: .standard) {
+        try ChunkReceiver<J.Output>(for: J.self)
+      }
+    }
+    return (.chunk(chunk), count)
+  }
+}
