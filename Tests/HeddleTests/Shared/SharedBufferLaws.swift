@@ -94,6 +94,20 @@ extension Core {
         }
       }
     }
+    @Test(arguments: Kind.allCases) func `a map's items bring buffers, also where they travel together`(kind: Kind) async throws {
+      try await withSubject(kind) { subject in
+        let buffer = try SharedBuffer<Int32>(copying: 0..<10)
+        var index = 0
+        for try await made in subject.map((0..<600).map { Makes(count: $0 % 7) }) {
+          #expect(made.buffer.elementsEqual(0..<Int32(index % 7)))
+          index += 1
+        }
+        #expect(index == 600)
+        var sum = 0
+        for try await answer in subject.map((0..<300).map { _ in Sums(buffer: buffer) }) { sum += answer.sum }
+        #expect(sum == 300 * 45)
+      }
+    }
     @Test func `a message has the same few bytes for a buffer of any size`() throws {
       let encoder = MessageEncoder()
       let sizes = try [1, 1 << 20].map { count in
