@@ -72,7 +72,7 @@ private struct Shouts: Job {
   }
 }
 /// Prints, and leaves a byte for each thousand lines.
-private struct Counts: Job {
+private struct PrintsLines: Job {
   var lines: Int
   var path: String
   func run() async throws -> Int {
@@ -147,7 +147,7 @@ private struct NoShelf: Job {
   var isMissing: Bool
   func run() async throws -> [Int] {
     // CLONE_NEWNS; MS_REC | MS_PRIVATE. For this thread and those that it starts from now on.
-    guard unsafe shared("unshare", 0x20000) == 0, unsafe mount("none", "/", nil, 0x4000 | 0x40000, nil) == 0 else { return [-1] }
+    guard shared("unshare", 0x20000) == 0, unsafe mount("none", "/", nil, 0x4000 | 0x40000, nil) == 0 else { return [-1] }
     if isMissing {
       guard unsafe mount("none", "/dev", "tmpfs", 0, "size=4k") == 0, access("/dev/shm", F_OK) != 0 else { return [-2] }
       // What every program may count on is kept.
@@ -222,7 +222,7 @@ extension Core {
       let pool = ProcessPoolExecutor(maxWorkers: 1, configuration: ProcessPoolConfiguration(output: .lines { _ in gate.wait() }))
       let scratch = Scratch()
       let lines = 100_000
-      let flood = pool.submit(Counts(lines: lines, path: scratch.path("lines")))
+      let flood = pool.submit(PrintsLines(lines: lines, path: scratch.path("lines")))
       // It comes to a standstill: the pipe and what may wait are full.
       var last = -1
       try await eventually("a standstill") {
