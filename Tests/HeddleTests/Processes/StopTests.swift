@@ -17,8 +17,9 @@ private struct Heeds: Job {
     } else {
       signal(SIGTERM) { _ in mark() }
     }
-    // The handlers are the child's too.
-    append(Array("\(getpid())\n\(startSleeper())\n".utf8), to: path + ".pid")
+    append(Array("\(getpid())\n".utf8), to: path + ".pid")
+    // Says that it is there once its trap is set.
+    unsafe system("(trap 'printf x >> \(path); exit' TERM; sh -c 'echo $PPID' >> \(path).pid; sleep 600 & wait) &")
     while true { pause() }
   }
 }
@@ -99,8 +100,12 @@ private struct LeavesDaemon: Job {
   var path: String
   var hasSession = true
   func run() async throws -> Int {
-    let number = startSleeper(inOwnSession: hasSession)
-    append(Array("\(number)".utf8), to: path)
+    if hasSession {
+      unsafe system("setsid sleep 600 & echo $! > \(path)")
+      while let daemon = Int32((text(of: path) ?? "").dropLast()), getsid(daemon) != daemon { usleep(500) }
+    } else {
+      append(Array("\(startSleeper())\n".utf8), to: path)
+    }
     exit(3)
   }
 }
@@ -179,7 +184,7 @@ extension Core {
     ) async throws {
       let scratch = Scratch()
       try await withPool { pool in
-        let future = pool.submit(Heeds(path: scratch.path("marks"), leaves: leaves), options: JobOptions(timeout: .milliseconds(100)))
+        let future = pool.submit(Heeds(path: scratch.path("marks"), leaves: leaves), options: JobOptions(timeout: .seconds(1)))
         let error = await future.result.jobError
         #expect(error?.code == .timedOut, "\(error as Any)")
         let pids = (text(of: scratch.path("marks.pid")) ?? "").split(separator: "\n").compactMap { Int32($0) }
@@ -198,14 +203,14 @@ extension Core {
     }
     @Test func `a process that keeps a dead worker's standard error open holds up nobody`() async throws {
       let scratch = Scratch()
-      defer { if let daemon = Int32(text(of: scratch.path("daemon")) ?? "") { kill(daemon, SIGKILL) } }
+      defer { if let daemon = Int32((text(of: scratch.path("daemon")) ?? "").dropLast()) { kill(daemon, SIGKILL) } }
       try await withPool { pool in
         let error = await pool.submit(LeavesDaemon(path: scratch.path("daemon"))).result.jobError
         #expect(error?.exit == .code(3), "\(error as Any)")
         let next = try await pool.submit(Doubled(value: 3)).value
         #expect(next == 6)
       }
-      let daemon = try #require(Int32(text(of: scratch.path("daemon")) ?? ""))
+      let daemon = try #require(Int32((text(of: scratch.path("daemon")) ?? "").dropLast()))
       #expect(isAlive(daemon), "what has a session of its own is out of reach")
     }
     @Test func `a worker that ends by itself takes with it what its job has started`() async throws {
@@ -213,7 +218,7 @@ extension Core {
       try await withPool { pool in
         let error = await pool.submit(LeavesDaemon(path: scratch.path("child"), hasSession: false)).result.jobError
         #expect(error?.exit == .code(3), "\(error as Any)")
-        let child = try #require(Int32(text(of: scratch.path("child")) ?? ""))
+        let child = try #require(Int32((text(of: scratch.path("child")) ?? "").dropLast()))
         try await eventually("the end of \(child)", limit: .seconds(5)) { !isAlive(child) }
       }
     }
