@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the page of figures and its bar charts from what Scripts/measure.sh --json printed:
 
-    Benchmarks/page.py RESULT.json [LATER.json…]
+    Benchmarks/page.py [--of COMMIT] RESULT.json [LATER.json…]
 
 A row of a later file replaces the same row of an earlier one. Writes Documentation/performance.md and Documentation/performance/ROW.svg.
 """
@@ -97,13 +97,17 @@ def section(row):
 
 def main():
     rows, machine, runs = {}, {}, set()
-    for path in sys.argv[1:]:
+    arguments = sys.argv[1:]
+    commit = ""
+    if arguments[:1] == ["--of"]:
+        commit, arguments = f", Heddle at commit {arguments[1]}", arguments[2:]
+    for path in arguments:
         result = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
         rows.update((row["name"], row) for row in result["rows"])
         machine = result["machine"]
         runs.add(result["runs"])
     if not rows:
-        sys.exit("usage: page.py RESULT.json…")
+        sys.exit("usage: page.py [--of COMMIT] RESULT.json…")
     CHARTS.mkdir(exist_ok=True)
     for old in CHARTS.glob("*.svg"):
         old.unlink()
@@ -111,8 +115,8 @@ def main():
         "# What Heddle costs", "",
         "Written by `Benchmarks/page.py` from what `Scripts/measure.sh --json` printed; do not edit it by hand.", "",
         "Every figure comes from %s runs, in each of which Heddle and its peers take turns. Machines differ and are noisy: compare figures of one "
-        "row, as ratios, and measure on your own machine (`Scripts/measure.sh`)." % " or ".join(str(count) for count in sorted(runs)), "",
-        "Measured on: " + ", ".join(f"{name} {value}" for name, value in machine.items()) + ".", "",
+        "row, as ratios, and measure on your own machine (`Scripts/measure.sh`). In the charts a bar with a gap is longer than it is drawn." % " or ".join(str(count) for count in sorted(runs)), "",
+        "Measured on: " + ", ".join(f"{name} {value}" for name, value in machine.items()) + commit + ".", "",
         "| work | must | |", "|---|---|---|",
     ]
     lines += [f"| [{row['work']}](#{row['name']}) | {row['must']} | {verdict(row)} |" for row in rows.values()]

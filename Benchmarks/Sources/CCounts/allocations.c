@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 // An executable's own definitions come before libc's, for every library that it loads; libc's are reached by their other names.
 extern void *__libc_malloc(size_t size);
@@ -35,4 +36,12 @@ int posix_memalign(void **block, size_t alignment, size_t size) {
   if (alignment % sizeof(void *) != 0 || (alignment & (alignment - 1)) != 0) return EINVAL;
   *block = memalign(alignment, size);
   return *block == NULL ? ENOMEM : 0;
+}
+
+static void *volatile block;
+void count_waste(int blocks) {
+  for (int turn = 0; turn < blocks; turn++) {
+    block = malloc(16);
+    free(block);
+  }
 }

@@ -27,12 +27,7 @@ struct Counts {
     switch arguments[0] {
     case "process-flood": try await withExecutor(ProcessPoolExecutor(maxWorkers: 2)) { try await work.flood($0, count) }
     case "process-quiet": try await withExecutor(ProcessPoolExecutor(maxWorkers: 2)) { try await work.afterQuiet($0, count) }
-    case "thread-flood": try await withExecutor(ThreadPoolExecutor(maxWorkers: 2)) { try await work.flood($0, count) }
     case "inline": try await withExecutor(InlineExecutor()) { try await work.flood($0, count) }
-    case "process-submit":
-      let pool = ProcessPoolExecutor(maxWorkers: 1)
-      work.submitOnly(pool, count)
-      withExtendedLifetime(pool) { exit(0) }
     case "thread-submit":
       let pool = ThreadPoolExecutor(maxWorkers: 1)
       work.submitOnly(pool, count)
@@ -94,23 +89,32 @@ struct WakeUps {
     let rounds = 50
     // Among them one of the calling thread, which makes the quiet by a sleep.
     say("wake-ups.process-quiet", Double(try await voluntary { try await work.afterQuiet(processes, rounds) }) / Double(rounds))
-    usleep(50_000)
-    say("wake-ups.idle-processes", Double(await voluntary { work.idle() } - 1) / 2)
+    say("wake-ups.idle-processes", await idle())
     await processes.shutdown()
     let threads = ThreadPoolExecutor(maxWorkers: 2)
     try await work.flood(threads, 1_000)
     say("wake-ups.thread-flood", Double(try await voluntary { try await work.flood(threads, count) }) / Double(count))
-    usleep(50_000)
-    say("wake-ups.idle-threads", Double(await voluntary { work.idle() } - 1) / 2)
+    say("wake-ups.idle-threads", await idle())
     await threads.shutdown()
   }
   private func voluntary(_ body: () async throws -> Void) async rethrows -> Int {
     let pids = [getpid()] + ProcessGauges.workers()
-    func sleeps() -> Int {
-      pids.map { ProcessGauges.contextSwitches(of: $0, exceptCaller: false, ["voluntary_ctxt_switches"]) }.reduce(0, +)
-    }
-    let before = sleeps()
+    let before = Self.sleeps(pids, exceptCaller: false)
     try await body()
-    return sleeps() - before
+    return Self.sleeps(pids, exceptCaller: false) - before
+  }
+  /// A second, watched by a thread that does not count.
+  private func idle() async -> Double {
+    let work = work
+    return await PlainThread.run {
+      let pids = [getpid()] + ProcessGauges.workers()
+      usleep(50_000)
+      let before = Self.sleeps(pids, exceptCaller: true)
+      work.idle()
+      return Double(Self.sleeps(pids, exceptCaller: true) - before) / 2
+    }
+  }
+  private static func sleeps(_ pids: [pid_t], exceptCaller: Bool) -> Int {
+    pids.map { ProcessGauges.contextSwitches(of: $0, exceptCaller: exceptCaller, ["voluntary_ctxt_switches"]) }.reduce(0, +)
   }
 }

@@ -20,17 +20,17 @@ struct Hold: Job {
 }
 
 /// What no job should do, so that every limit can be seen to be exceeded.
-struct Waste {
+struct Waste: Sendable {
   /// Allocates, enters the kernel and sleeps.
   func job() {
-    for size in 1...20 { free(malloc(size * 16)) }
+    count_waste(20)
     var byte: UInt8 = 0
     for _ in 0..<5 { _ = read(-1, &byte, 0) }
     usleep(1)
   }
   /// Computes.
   func compute() {
-    for size in 1...200 { free(malloc(size)) }
+    count_waste(200)
   }
 }
 /// The same, in the worker.
@@ -43,7 +43,7 @@ struct WastefulNothing: Job {
 }
 
 /// Work whose parts are counted.
-struct Work {
+struct Work: Sendable {
   var waste: Waste?
 
   /// Submits all, awaits all.
@@ -77,21 +77,22 @@ struct Work {
       for _ in 0..<20 { waste?.job() }
     }
   }
-  /// Two seconds of nothing; the sleep of the calling thread does not count.
+  /// Two seconds of nothing.
   func idle() {
     guard waste != nil else {
       usleep(2_000_000)
       return
     }
-    // Another thread, which wakes up all the time.
+    // Another thread, which wakes up all the time. It is still there when its wake-ups are counted.
     var thread = pthread_t()
     pthread_create(
       &thread, nil,
       { _ in
-        for _ in 0..<200 { usleep(10_000) }
+        for _ in 0..<300 { usleep(10_000) }
         return nil
       }, nil)
-    pthread_join(thread, nil)
+    pthread_detach(thread)
+    usleep(2_000_000)
   }
   /// Submits behind a job that keeps the worker, and awaits nothing; the program is to end then.
   func submitOnly<E: JobExecutor>(_ executor: E, _ count: Int) {

@@ -4,3 +4,5 @@
 
 /// Blocks asked for so far, by all threads: malloc, calloc, aligned allocations, and realloc of nothing.
 uint64_t count_allocations(void);
+/// Asks for so many blocks and gives each back, which no optimizer leaves out.
+void count_waste(int blocks);
