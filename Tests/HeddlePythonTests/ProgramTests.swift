@@ -154,7 +154,8 @@ enum PackageEnvironment {
       ? [] : [[try PythonInterpreter.find().executable, "-m", "venv", own], [pip, "-m", "pip", "install", "-q", "-U", "pip"]]
     for arguments in upgrade + [
       [base, "-m", "venv", "--without-pip", "--clear", folder],
-      [pip, "-m", "pip", "--python", python, "install", "-q", "--disable-pip-version-check"] + packages,
+      [pip, "-m", "pip", "--python", python, "install", "-q", "--disable-pip-version-check", "--only-binary", ":all:"]
+        + packages,
     ] {
       let run = try ChildProcess.run(path: arguments[0], arguments: arguments, environment: ChildProcess.environment, limit: .seconds(240))
       guard run.exit == .code(0) else {

@@ -17,8 +17,9 @@ private struct Heeds: Job {
     } else {
       signal(SIGTERM) { _ in mark() }
     }
-    // The handlers are the child's too.
-    append(Array("\(getpid())\n\(startSleeper())\n".utf8), to: path + ".pid")
+    append(Array("\(getpid())\n".utf8), to: path + ".pid")
+    // Says that it is there once its trap is set.
+    unsafe system("(trap 'printf x >> \(path); exit' TERM; sh -c 'echo $PPID' >> \(path).pid; sleep 600 & wait) &")
     while true { pause() }
   }
 }
@@ -72,7 +73,7 @@ private struct Shouts: Job {
   }
 }
 /// Prints, and leaves a byte for each thousand lines.
-private struct Counts: Job {
+private struct PrintsLines: Job {
   var lines: Int
   var path: String
   func run() async throws -> Int {
@@ -99,8 +100,12 @@ private struct LeavesDaemon: Job {
   var path: String
   var hasSession = true
   func run() async throws -> Int {
-    let number = startSleeper(inOwnSession: hasSession)
-    append(Array("\(number)".utf8), to: path)
+    if hasSession {
+      unsafe system("setsid sleep 600 & echo $! > \(path)")
+      while let daemon = Int32((text(of: path) ?? "").dropLast()), getsid(daemon) != daemon { usleep(500) }
+    } else {
+      append(Array("\(startSleeper())\n".utf8), to: path)
+    }
     exit(3)
   }
 }
@@ -147,7 +152,7 @@ private struct NoShelf: Job {
   var isMissing: Bool
   func run() async throws -> [Int] {
     // CLONE_NEWNS; MS_REC | MS_PRIVATE. For this thread and those that it starts from now on.
-    guard unsafe shared("unshare", 0x20000) == 0, unsafe mount("none", "/", nil, 0x4000 | 0x40000, nil) == 0 else { return [-1] }
+    guard shared("unshare", 0x20000) == 0, unsafe mount("none", "/", nil, 0x4000 | 0x40000, nil) == 0 else { return [-1] }
     if isMissing {
       guard unsafe mount("none", "/dev", "tmpfs", 0, "size=4k") == 0, access("/dev/shm", F_OK) != 0 else { return [-2] }
       // What every program may count on is kept.
@@ -179,7 +184,7 @@ extension Core {
     ) async throws {
       let scratch = Scratch()
       try await withPool { pool in
-        let future = pool.submit(Heeds(path: scratch.path("marks"), leaves: leaves), options: JobOptions(timeout: .milliseconds(100)))
+        let future = pool.submit(Heeds(path: scratch.path("marks"), leaves: leaves), options: JobOptions(timeout: .seconds(1)))
         let error = await future.result.jobError
         #expect(error?.code == .timedOut, "\(error as Any)")
         let pids = (text(of: scratch.path("marks.pid")) ?? "").split(separator: "\n").compactMap { Int32($0) }
@@ -198,14 +203,14 @@ extension Core {
     }
     @Test func `a process that keeps a dead worker's standard error open holds up nobody`() async throws {
       let scratch = Scratch()
-      defer { if let daemon = Int32(text(of: scratch.path("daemon")) ?? "") { kill(daemon, SIGKILL) } }
+      defer { if let daemon = Int32((text(of: scratch.path("daemon")) ?? "").dropLast()) { kill(daemon, SIGKILL) } }
       try await withPool { pool in
         let error = await pool.submit(LeavesDaemon(path: scratch.path("daemon"))).result.jobError
         #expect(error?.exit == .code(3), "\(error as Any)")
         let next = try await pool.submit(Doubled(value: 3)).value
         #expect(next == 6)
       }
-      let daemon = try #require(Int32(text(of: scratch.path("daemon")) ?? ""))
+      let daemon = try #require(Int32((text(of: scratch.path("daemon")) ?? "").dropLast()))
       #expect(isAlive(daemon), "what has a session of its own is out of reach")
     }
     @Test func `a worker that ends by itself takes with it what its job has started`() async throws {
@@ -213,7 +218,7 @@ extension Core {
       try await withPool { pool in
         let error = await pool.submit(LeavesDaemon(path: scratch.path("child"), hasSession: false)).result.jobError
         #expect(error?.exit == .code(3), "\(error as Any)")
-        let child = try #require(Int32(text(of: scratch.path("child")) ?? ""))
+        let child = try #require(Int32((text(of: scratch.path("child")) ?? "").dropLast()))
         try await eventually("the end of \(child)", limit: .seconds(5)) { !isAlive(child) }
       }
     }
@@ -222,7 +227,7 @@ extension Core {
       let pool = ProcessPoolExecutor(maxWorkers: 1, configuration: ProcessPoolConfiguration(output: .lines { _ in gate.wait() }))
       let scratch = Scratch()
       let lines = 100_000
-      let flood = pool.submit(Counts(lines: lines, path: scratch.path("lines")))
+      let flood = pool.submit(PrintsLines(lines: lines, path: scratch.path("lines")))
       // It comes to a standstill: the pipe and what may wait are full.
       var last = -1
       try await eventually("a standstill") {

@@ -73,12 +73,9 @@ func forked() -> Int32 {
   return unsafe unsafeBitCast(dlsym(nil, "fork"), to: Fork.self)()
 }
 /// A process that a job starts: it sleeps until it is killed.
-func startSleeper(inOwnSession: Bool = false) -> Int32 {
+func startSleeper() -> Int32 {
   let child = forked()
-  if child == 0 {
-    if inOwnSession { setsid() }
-    while true { pause() }
-  }
+  if child == 0 { while true { pause() } }
   return child
 }
 
