@@ -45,7 +45,8 @@ func say(_ name: String, _ value: Double) { print("\(name) \((value * 1000).roun
 /// Blocks asked of the allocator, a job.
 struct Allocations {
   let work: Work
-  let count = 100_000
+  /// Jobs that waste take longer.
+  var count: Int { work.waste == nil ? 100_000 : 5_000 }
 
   func print() async throws {
     let processes = ProcessPoolExecutor(maxWorkers: 1)
@@ -84,7 +85,7 @@ struct WakeUps {
   func print() async throws {
     let processes = ProcessPoolExecutor(maxWorkers: 2)
     try await work.flood(processes, 1_000)
-    let count = 100_000
+    let count = work.waste == nil ? 100_000 : 5_000
     say("wake-ups.process-flood", Double(try await voluntary { try await work.flood(processes, count) }) / Double(count))
     let rounds = 50
     // Among them one of the calling thread, which makes the quiet by a sleep.

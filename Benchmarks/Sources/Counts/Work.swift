@@ -23,7 +23,7 @@ struct Hold: Job {
 struct Waste: Sendable {
   /// Allocates, enters the kernel and sleeps.
   func job() {
-    count_waste(20)
+    count_waste(200)
     var byte: UInt8 = 0
     for _ in 0..<5 { _ = read(-1, &byte, 0) }
     usleep(1)
