@@ -249,15 +249,16 @@ struct ExecutorTests: Sendable {
         #expect(error?.reason == reason)
         #expect(error?.message.contains(part) == true, "\(String(describing: error))")
       }
-      func failure<Output>(_ call: PythonCall<Output>) async -> JobError? {
-        if case .failure(let error) = await python.submit(call).result { error as? JobError } else { nil }
+      func failure<Output>(of result: Result<Output, any Error>) -> JobError? {
+        if case .failure(let error) = result { error as? JobError } else { nil }
       }
-      let unsendable = await failure(PythonCall<PythonValue>(functions.target("unsendable")))
+      let unsendable = failure(of: await python.submit(PythonCall<PythonValue>(functions.target("unsendable"))).result)
       #expect(unsendable?.code == .notEncodable && unsendable?.message.contains("type object") == true)
-      let other = await failure(PythonCall<Int>(functions.target("echo"), "text"))
+      let other = failure(of: await python.submit(PythonCall<Int>(functions.target("echo"), "text")).result)
       #expect(other?.code == .notDecodable && other?.message.contains("no Int") == true)
       struct Odd: Encodable { func encode(to encoder: any Encoder) throws { throw CocoaError(.coderInvalidValue) } }
-      #expect(await failure(PythonCall<Int>(functions.target("echo"), Odd()))?.code == .notEncodable)
+      let odd = failure(of: await python.submit(PythonCall<Int>(functions.target("echo"), Odd())).result)
+      #expect(odd?.code == .notEncodable)
       #expect(try await python.submit(PythonCall<Int>(functions.target("echo"), 1)).value == 1)
     }
     let none = PythonExecutor(maxWorkers: 1, mode: setting.mode, python: "/no/such/python")
