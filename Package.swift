@@ -47,7 +47,7 @@ let package = Package(
     // Layer 2: what a user imports.
     .target(
       name: "Heddle", dependencies: ["HeddleSystem", "HeddleWire", "CHeddle"],
-      exclude: ["Map/README.md", "Processes/README.md", "Processes/Death/README.md", "Threads/README.md"],
+      exclude: ["Map/README.md", "Processes/README.md", "Processes/Death/README.md", "Shared/README.md", "Threads/README.md"],
       swiftSettings: strict),
     // Layer 3: Python interpreters as workers.
     .target(

@@ -161,6 +161,10 @@ extension SystemError {
   public var isBrokenPipe: Bool { code == EPIPE }
   /// Whether the disk, or what the user may have of it, is full.
   public var isDiskFull: Bool { code == ENOSPC || code == EDQUOT || code == EFBIG }
+  /// Whether there is not so much memory, or address space.
+  public var isOutOfMemory: Bool { code == ENOMEM || code == ENOSPC || code == EOVERFLOW }
+  /// Whether this process, or the machine, may open no more files.
+  public var isOutOfDescriptors: Bool { code == EMFILE || code == ENFILE }
   /// Whether there is no such file.
   public var isMissingFile: Bool { code == ENOENT }
   /// What the system calls the error.

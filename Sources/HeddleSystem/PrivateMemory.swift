@@ -12,9 +12,21 @@ public enum PrivateMemory {
   @unsafe public static func allocate(_ byteCount: Int) -> UnsafeMutableRawBufferPointer? {
     let address = unsafe mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
     guard let address = unsafe address, unsafe address != UnsafeMutableRawPointer(bitPattern: -1) else { return nil }
+    let memory = unsafe UnsafeMutableRawBufferPointer(start: address, count: byteCount)
+    unsafe prepare(memory)
+    return unsafe memory
+  }
+  /// Asks for huge pages where they pay, for memory that is about to be touched first.
+  @unsafe public static func prepare(_ memory: UnsafeMutableRawBufferPointer) {
     // First touched page by page, 64 MiB cost 24 ms; with huge pages 4.
-    if byteCount >= 4 << 20 { unsafe heddle_advise_huge_pages(address, byteCount) }
-    return unsafe UnsafeMutableRawBufferPointer(start: address, count: byteCount)
+    if memory.count >= 4 << 20, let address = memory.baseAddress { unsafe heddle_advise_huge_pages(address, memory.count) }
+  }
+  /// Whether malloc would get so much now.
+  public static func isThere(_ byteCount: Int) -> Bool {
+    let address = unsafe mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    guard let address = unsafe address, unsafe address != UnsafeMutableRawPointer(bitPattern: -1) else { return false }
+    unsafe munmap(address, byteCount)
+    return true
   }
   /// Gives memory from `allocate` back.
   @unsafe public static func free(_ memory: UnsafeMutableRawBufferPointer) { unsafe munmap(memory.baseAddress!, memory.count) }

@@ -102,6 +102,91 @@ import Testing
     #expect(prepared == [5 << 20])
   }
 
+  /// Segments that came into arrays of their own.
+  final class LandedSource: SegmentSource {
+    let landings: [LandingArray]
+    var reads = 0
+    init(_ segments: [[UInt8]], kinds: [UInt8]) {
+      landings = zip(segments, kinds).map { bytes, kind in
+        let landing = LandingArray(kind: kind, byteCount: bytes.count)!
+        unsafe landing.bytes.copyBytes(from: bytes)
+        return landing
+      }
+    }
+    func byteCount(ofSegment index: Int) -> Int? { landings.indices.contains(index) ? landings[index].bytes.count : nil }
+    func landed(segment index: Int) -> (any Sendable)? { landings[index].owner }
+    func read(segment index: Int, into destination: UnsafeMutableRawBufferPointer) throws {
+      reads += 1
+      unsafe destination.copyMemory(from: UnsafeRawBufferPointer(landings[index].bytes))
+    }
+  }
+  struct Many: Codable, Equatable {
+    var floats: [Float], doubles: [Double]?, ints: [Int], bytes: [[UInt8]], table: [String: [Int32]?], data: Data
+  }
+
+  @Test func `what came into its array is not copied again, anywhere in a value`() throws {
+    let value = Many(
+      floats: (0..<20_000).map(Float.init), doubles: (0..<20_000).map(Double.init), ints: Array(0..<20_000),
+      bytes: [Array(repeating: 3, count: 70_000), Array(repeating: 4, count: 70_000)], table: ["a": (0..<20_000).map(Int32.init)],
+      data: Data(repeating: 5, count: 70_000))
+    let encoder = MessageEncoder()
+    try encoder.encode(value)
+    let segments = encoder.segments
+    #expect(segments.count == 7, "each is a block of memory")
+    let source = LandedSource(segments.map { unsafe Array($0.bytes) }, kinds: segments.map(\.kind))
+    #expect(try unsafe MessageDecoder().decode(Many.self, from: encoder.bytes, segments: source) == value)
+    #expect(source.reads == 0)
+    // As another type it is converted, element by element.
+    try encoder.encode(value.ints)
+    let ints = LandedSource(encoder.segments.map { unsafe Array($0.bytes) }, kinds: encoder.segments.map(\.kind))
+    #expect(try unsafe MessageDecoder().decode([Double].self, from: encoder.bytes, segments: ints) == value.ints.map(Double.init))
+    #expect(try unsafe MessageDecoder().decode([Int].self, from: encoder.bytes, segments: ints) == value.ints)
+    #expect(ints.reads == 0)
+  }
+  @Test func `a kind that is none, or whose elements must be looked at, does not land`() throws {
+    #expect(LandingArray(kind: 0, byteCount: 8) == nil && LandingArray(kind: 200, byteCount: 8) == nil)
+    #expect(LandingArray(kind: 9, byteCount: 7) == nil && LandingArray(kind: 11, byteCount: 8) == nil)
+  }
+  @Test func `attachments travel beside the message, however it is encoded`() throws {
+    final class Thing: Sendable {}
+    struct Held: Codable {
+      var thing: Thing
+      init(_ thing: Thing) { self.thing = thing }
+      func encode(to encoder: any Encoder) throws {
+        guard let attaching = encoder as? any AttachingEncoder else { throw CancellationError() }
+        var container = encoder.singleValueContainer()
+        try container.encode(attaching.attach(thing))
+      }
+      init(from decoder: any Decoder) throws {
+        let number = try decoder.singleValueContainer().decode(Int.self)
+        guard let thing = (decoder as? any AttachmentDecoder)?.attachment(number) as? Thing else { throw CancellationError() }
+        self.thing = thing
+      }
+    }
+    /// Writes to a container after another was opened, so that only the tree can follow.
+    struct Odd: Encodable {
+      var first: Held, second: Held
+      func encode(to encoder: any Encoder) throws {
+        var outer = encoder.unkeyedContainer()
+        var inner = outer.nestedUnkeyedContainer()
+        try outer.encode(first)
+        try inner.encode(second)
+      }
+    }
+    let (a, b) = (Thing(), Thing())
+    let encoder = MessageEncoder()
+    try encoder.encode([Held(a), Held(b), Held(a)])
+    #expect(encoder.attachments.count == 2)
+    let decoder = MessageDecoder()
+    let list = try unsafe decoder.decode([Held].self, from: encoder.bytes, segments: nil, attachments: encoder.attachments)
+    #expect(list[0].thing === a && list[1].thing === b && list[2].thing === a)
+    #expect(throws: CancellationError.self) { try unsafe decoder.decode([Held].self, from: encoder.bytes, segments: nil) }
+    try encoder.encode(Odd(first: Held(a), second: Held(b)))
+    #expect(encoder.attachments.count == 2 && encoder.attachments.contains { $0 === a } && encoder.attachments.contains { $0 === b })
+    try encoder.encode(1)
+    #expect(!encoder.hasAttachments)
+  }
+
   @Test func `a segment that is missing, of another size or used twice is an error`() throws {
     let array = [UInt8](repeating: 1, count: 70_000)
     let message = try Message([array, array])

@@ -179,6 +179,11 @@ private final class Memory: @unchecked Sendable {
     #expect(shape([10, 1]) == nil && shape([10, 3, 1]) == nil && shape([10, .max]) == nil)
     #expect(shape([1 << 31, 0]) == nil && shape([.max, 0]) == nil && shape([1 << 29, 2, 1 << 29, 1 << 29]) == nil)
     #expect(shape([1 << 63, 1, 1 << 63]) == nil)
+    let kinds = MessageShape(mainByteCount: 7, segmentByteCounts: [4, 2], segmentKinds: [9, 0])
+    #expect(unsafe kinds.encoded.withUnsafeBytes { unsafe MessageShape(decoding: $0, limit: 100) } == kinds)
+    var unknown = kinds.encoded
+    unknown[2] |= 0xF0 << 56
+    #expect(unsafe unknown.withUnsafeBytes { unsafe MessageShape(decoding: $0, limit: 100) } == nil)
     let good = MessageShape(mainByteCount: 7, segmentByteCounts: [1, 2, 3])
     #expect(shape(good.encoded) == good)
     let odd = [UInt8](repeating: 0, count: 17)

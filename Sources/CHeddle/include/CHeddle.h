@@ -48,6 +48,24 @@ void heddle_name_this_thread(const char *name);
 int heddle_memory_file(size_t size);
 /// Maps `length` bytes of the file twice in a row, so that what wraps around is contiguous; NULL and errno otherwise.
 void *heddle_map_twice(int fd, size_t offset, size_t length, bool writable);
+/// An unnamed file in memory, `size` bytes of zeros for good: neither it nor whoever gets it can make it shorter or longer.
+/// Close-on-exec; -1 and errno otherwise.
+int heddle_sealed_file(size_t size);
+/// Takes the memory behind a sealed file that is mapped at `address` for writing: what is missing later would be a signal in the middle of
+/// somebody's loop. An errno, or 0.
+int heddle_take_memory(int fd, void *address, size_t size);
+/// From here on nobody maps the file for writing; mappings that there are stay as they are. An errno, or 0.
+int heddle_seal_against_writing(int fd);
+/// What the kernel says of a file that is said to be sealed.
+typedef struct heddle_sealed_facts {
+  uint64_t device, inode;
+  uint64_t size;
+  bool is_sealed;   // a file in memory whose size is fixed for ever, and that never lacks the memory behind a page it has
+  bool is_whole;    // every page is there
+  bool is_writable; // it can be mapped for writing
+} heddle_sealed_facts;
+/// An errno, or 0.
+int heddle_look_at_sealed_file(int fd, heddle_sealed_facts *facts);
 /// Asks for huge pages for memory that is about to be filled; a hint.
 void heddle_advise_huge_pages(void *address, size_t length);
 /// Settings of malloc for a worker: large blocks are kept instead of being given back after every job.
@@ -76,6 +94,15 @@ int heddle_open_for_reading(const char *path);
 /// The variadic fcntl(2), which Swift cannot call.
 int heddle_set_nonblocking(int fd);
 int heddle_set_close_on_exec(int fd);
+/// A connected pair of sockets that keep messages apart, close-on-exec: for descriptors.
+int heddle_message_socket_pair(int fds[2]);
+/// The most descriptors in one message.
+#define HEDDLE_HANDOVER_LIMIT 128
+/// Sends descriptors, and a number with each, as one message. An errno, or 0. With `wait` it blocks while the other side is behind.
+int heddle_send_descriptors(int socket, const int *fds, const uint64_t *numbers, int count, bool wait);
+/// Takes one message of that many descriptors and numbers; without blocking. They are close-on-exec and the caller's.
+/// An errno, or 0: EBADMSG for a message of another shape, EMFILE where this process may not open so many; none is left open then.
+int heddle_receive_descriptors(int socket, int *fds, uint64_t *numbers, int count);
 /// Sends one byte, without blocking and without SIGPIPE. A full buffer is a bell that rings already.
 void heddle_ring_bell(int fd);
 /// Takes the bells that lie in the socket, without blocking. 0: the other side is gone.

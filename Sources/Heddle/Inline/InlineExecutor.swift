@@ -92,16 +92,16 @@ private final class InlineEngine: FutureSource {
     }
   }
   private func runOnce<J: Job>(_: J.Type, _ message: Travelled) async throws -> J.Output {
-    let decoder = MessageDecoder()
+    let decoder = MessageDecoder.preparing()
     let job: J
-    do { job = unsafe try decoder.decode(J.self, from: message.bytes, segments: message) } catch {
+    do { job = unsafe try decoder.decode(J.self, from: message.bytes, segments: message, attachments: message.attachments) } catch {
       throw JobError.jobNotDecodable(J.self, error)
     }
     let output = try await job.run()
     let result = MessageEncoder()
     do { try result.encode(output) } catch { throw JobError.outputNotEncodable(J.self, error) }
     let answer = Travelled(result)
-    do { return unsafe try decoder.decode(J.Output.self, from: answer.bytes, segments: answer) } catch {
+    do { return unsafe try decoder.decode(J.Output.self, from: answer.bytes, segments: answer, attachments: answer.attachments) } catch {
       throw JobError.outputNotDecodable(J.self, error)
     }
   }
@@ -170,6 +170,7 @@ private final class Travelled: SegmentSource, @unchecked Sendable {
   init(_ encoder: MessageEncoder) { self.encoder = encoder }
 
   var bytes: UnsafeRawBufferPointer { unsafe encoder.bytes }
+  var attachments: [Attachment] { encoder.attachments }
   func byteCount(ofSegment index: Int) -> Int? {
     unsafe encoder.segments.indices.contains(index) ? encoder.segments[index].bytes.count : nil
   }

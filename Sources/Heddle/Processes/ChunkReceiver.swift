@@ -18,7 +18,7 @@ final class ChunkReceiver<Output: Codable & Sendable>: ResultReceiver {
     let chunk = unsafe unsafeDowncast(future, to: MapChunk<Output>.self)
     if let tag = ItemTag(answer.kind) {
       var piece = ChunkPiece<Output>(first: tag.index)
-      unsafe take(tag.kind, answer.bytes, answer.segments, decoder, &piece)
+      unsafe take(tag.kind, answer.bytes, answer.segments, answer.attachments, decoder, &piece)
       return chunk.receive(piece, isLast: answer.isLast, nanoseconds: 0)
     }
     guard let head = unsafe RecordsHead(answer.bytes) else { return chunk.receive(nil, isLast: answer.isLast, nanoseconds: 0) }
@@ -26,15 +26,15 @@ final class ChunkReceiver<Output: Codable & Sendable>: ResultReceiver {
     unsafe piece.values.reserveCapacity(min(chunk.count, answer.bytes.count / 16))
     var offset = RecordsHead.byteCount
     while let record = unsafe Records.next(in: answer.bytes, at: &offset) {
-      unsafe take(record.kind, record.bytes, nil, decoder, &piece)
+      unsafe take(record.kind, record.bytes, nil, [], decoder, &piece)
     }
     chunk.receive(piece, isLast: answer.isLast, nanoseconds: head.nanoseconds)
   }
   private func take(
-    _ kind: UInt32, _ bytes: UnsafeRawBufferPointer, _ segments: (any SegmentSource)?, _ decoder: MessageDecoder,
-    _ piece: inout ChunkPiece<Output>
+    _ kind: UInt32, _ bytes: UnsafeRawBufferPointer, _ segments: (any SegmentSource)?, _ attachments: [Attachment],
+    _ decoder: MessageDecoder, _ piece: inout ChunkPiece<Output>
   ) {
-    do { piece.succeed(unsafe try items.output(kind, bytes, segments, decoder)) } catch { piece.fail(error) }
+    do { piece.succeed(unsafe try items.output(kind, bytes, segments, attachments, decoder)) } catch { piece.fail(error) }
   }
 }
 
@@ -57,7 +57,7 @@ extension ProcessPoolExecutor: ChunkingExecutor {
     var count = 0
     EncoderCache.withEncoder { encoder in
       for job in jobs {
-        guard (try? encoder.encode(job)) != nil, !encoder.hasSegments else { return }
+        guard (try? encoder.encode(job)) != nil, !encoder.hasSegments, !encoder.hasAttachments else { return }
         let size = unsafe Records.byteCount(encoder.bytes.count)
         guard records.count + size <= Self.chunkByteLimit else { return }
         unsafe Records.append(encoder.bytes, kind: 0, to: &records)

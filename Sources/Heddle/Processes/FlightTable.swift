@@ -66,12 +66,14 @@ struct Flight {
     }
   }
   /// Ends a flight that has no extras and was not abandoned; nil: it is another.
+  ///
+  /// Its payload, where it has one of its own, is the caller's to release: that may take long.
   @inline(__always)
-  mutating func concludeStandard(_ position: UInt64) -> (future: Unmanaged<AnyFuture>, type: UInt32)? {
+  mutating func concludeStandard(_ position: UInt64) -> (future: Unmanaged<AnyFuture>, type: UInt32, payload: OwnedPayload?)? {
     let slot = unsafe slot(position)
     guard unsafe slot.pointee.job.extras == nil && !slot.pointee.isAbandoned else { return nil }
     unsafe slot.pointee.stage = .ended
-    return unsafe (slot.pointee.job.future, slot.pointee.job.type)
+    return unsafe (slot.pointee.job.future, slot.pointee.job.type, slot.pointee.job.payload.take())
   }
   /// Takes a job that runs out of the window, which it would hold up; its place is free as if it had ended.
   mutating func detach(_ position: UInt64) -> Flight {

@@ -1,5 +1,13 @@
+import HeddleSystem
+
 // What is said of jobs and outputs that cannot travel: the same words wherever it is found out.
 extension JobError {
+  static func tooManyBuffers(_ count: Int) -> JobError {
+    JobError(
+      code: .notEncodable,
+      message: "\(count) different SharedBuffers are more than the \(HandoverSocket.limit) that travel with one job or result. "
+        + "Put several into one, and pass parts of it (extracting).")
+  }
   static func jobNotEncodable(_ job: Any.Type, _ error: any Error) -> JobError {
     JobError(
       code: .notEncodable,

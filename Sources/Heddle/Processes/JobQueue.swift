@@ -22,12 +22,15 @@ final class JobExtras: @unchecked Sendable {
 @safe final class OwnedPayload: @unchecked Sendable {
   let bytes: UnsafeRawBufferPointer
   let segments: [Segment]
+  /// Memory that the worker gets with it.
+  let memories: [SealedMemory]
 
-  init(copying source: UnsafeRawBufferPointer, segments: [Segment] = []) {
+  init(copying source: UnsafeRawBufferPointer, segments: [Segment] = [], memories: [SealedMemory] = []) {
     let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: max(source.count, 1), alignment: 16)
     if let base = source.baseAddress { unsafe copy.baseAddress!.copyMemory(from: base, byteCount: source.count) }
     unsafe bytes = unsafe UnsafeRawBufferPointer(start: copy.baseAddress, count: source.count)
     self.segments = segments
+    self.memories = memories
   }
   deinit { unsafe bytes.deallocate() }
 

@@ -71,6 +71,7 @@ extension ProcessPool {
         if isAbandoned {
           // It had its outcome, or runs again.
           unsafe job.future.release()
+          if let payload = job.payload { core.trash.append(payload) }
           continue
         }
         let error = certificate.error(attempt: job.extras?.attempt ?? 1, ran: ran).named(job.extras?.options.label)
@@ -80,6 +81,7 @@ extension ProcessPool {
           retry(job, extras, &core)
         } else {
           unsafe failures.append((job.future, error))
+          if let payload = job.payload { core.trash.append(payload) }
         }
       }
       if core.state.workers[channel.place].phase == .starting {

@@ -36,7 +36,7 @@ extension ProcessPool {
       if now >= measurements.last + Self.measureInterval {
         measurements.last = now
         for channel in busy {
-          if let held = ProcessMemory.resident(of: channel.process.pid), held > limit { measurements.tooLarge.append((channel, held)) }
+          if let held = ProcessMemory.own(of: channel.process.pid, above: limit) { measurements.tooLarge.append((channel, held)) }
         }
       }
       measurements.next = measurements.last + Self.measureInterval
@@ -82,7 +82,7 @@ extension ProcessPool {
     guard now &- last >= Self.measurePause.clampedNanoseconds,
       channel.lastMeasured.compareExchange(expected: last, desired: now, ordering: .relaxed).exchanged
     else { return false }
-    return (ProcessMemory.resident(of: channel.process.pid) ?? 0) > limit
+    return ProcessMemory.own(of: channel.process.pid, above: limit) != nil
   }
   /// A worker gets no more jobs: what lies behind the ones that it runs goes elsewhere, then it is told to go.
   func replace(_ channel: WorkerChannel, _ core: inout Core) {

@@ -36,6 +36,7 @@ extension ProcessPool {
         let header = batch.header(index)
         if header.flags & ResponseKind.more == 0, let job = unsafe channel.concludeStandard(low: header.position) {
           ended += 1
+          if let payload = unsafe job.payload { core.trash.append(payload) }
           unsafe batch.arrivals.append(.init(future: job.future.takeRetainedValue(), type: Int(job.type), result: index, attempt: 1))
         } else if let arrival = land(header, index, from: channel, batch, &core) {
           unsafe batch.arrivals.append(arrival)
@@ -55,6 +56,11 @@ extension ProcessPool {
     for arrival in unsafe batch.arrivals {
       let answer = batch.answer(arrival)
       unsafe batch.receivers[arrival.type].receive(arrival.future, answer, decoder: batch.decoder)
+      if let accusation = batch.decoder.takeAccusation() {
+        var bells = Bells()
+        core.withLock { report(accusation, by: channel, &$0, &bells) }
+        bells.ring(self)
+      }
     }
     unsafe batch.arrivals.removeAll(keepingCapacity: true)
     // The batch may not be used again for long; a large result must not stay in memory for it.

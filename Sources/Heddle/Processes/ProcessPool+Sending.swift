@@ -11,6 +11,10 @@ extension ProcessPool {
       case .nothing:
         // Who sleeps past the next tick would not look at a job that lies behind a long one, nor at an answer nobody rang for.
         if core.sleepsUntil != nil && !core.wakesForTick && core.state.needsTicks { nudge(&core, &bells) }
+        if !core.trash.isEmpty {
+          bells.trash += core.trash
+          core.trash = []
+        }
         return
       case .start(let place):
         core.startRequests.append(place)
@@ -39,12 +43,14 @@ extension ProcessPool {
     let held = core.state.workers[channel.place].held
     while sent < limit && !isBlocked && !core.queue.isEmpty {
       var dropped: Unmanaged<AnyFuture>?
+      var droppedPayload: OwnedPayload?
       var limit: Duration?
       var isUndefined = false
       unsafe core.queue.withNext { job, bytes in
         let future = unsafe job.future._withUnsafeGuaranteedRef { $0 }
         if !future.isOpen {
           unsafe dropped = unsafe job.future
+          droppedPayload = job.payload
           return true
         }
         if unsafe job.type >= channel.definedTypes {
@@ -53,6 +59,11 @@ extension ProcessPool {
         }
         // Behind a job that may be long goes only what fits the ring whole, so that it can be taken back.
         if let payload = job.payload, !payload.isSmall, held + sent > 0, channel.room(for: payload.ringByteCount) != true {
+          isBlocked = true
+          return false
+        }
+        // And memory is handed over only for what starts at once: what lies in a socket cannot be taken back.
+        if let payload = job.payload, !payload.memories.isEmpty, held + sent >= recipe.width {
           isBlocked = true
           return false
         }
@@ -74,6 +85,7 @@ extension ProcessPool {
       if let dropped = unsafe dropped {
         // It was cancelled where it waited. Whoever did that has ended it; this was the queue's reference.
         unsafe dropped.release()
+        if let droppedPayload { core.trash.append(droppedPayload) }
         core.state.waitingJobsEnded(1)
       }
     }
@@ -107,20 +119,25 @@ extension ProcessPool {
   func write(_ job: borrowing QueuedJob, _ bytes: UnsafeRawBufferPointer, to channel: WorkerChannel) -> Written? {
     let position = unsafe channel.flights.next
     let flags = job.extras?.options.timeout == nil ? 0 : RequestKind.timed
+    let memories = job.payload?.memories ?? []
     let frame: UInt64
     var flight = Flight(job: copy job, frame: 0, frameEnd: .max)
     if job.payload?.isSmall ?? true {
-      guard channel.room(for: Frame.byteCount(payload: bytes.count)) == true else { return nil }
+      guard channel.room(for: Frame.byteCount(payload: bytes.count)) == true, channel.hand(over: memories) else { return nil }
       frame = unsafe channel.request.write(
-        FrameHeader(kind: RequestKind.job, byteCount: bytes.count, position: position, type: job.type, flags: flags), bytes)
+        FrameHeader(
+          kind: RequestKind.job, byteCount: bytes.count, position: position, type: job.type, flags: flags,
+          attachmentCount: memories.count), bytes)
       flight.frameEnd = unsafe channel.request.head
     } else {
       let payload = job.payload!
       let shape = payload.shape.encoded
-      guard channel.room(for: Frame.byteCount(payload: shape.count * 8)) == true else { return nil }
+      guard channel.room(for: Frame.byteCount(payload: shape.count * 8)) == true, channel.hand(over: memories) else { return nil }
       frame = unsafe shape.withUnsafeBytes { shape in
         unsafe channel.request.write(
-          FrameHeader(kind: RequestKind.beginJob, byteCount: shape.count, position: position, type: job.type, flags: flags), shape)
+          FrameHeader(
+            kind: RequestKind.beginJob, byteCount: shape.count, position: position, type: job.type, flags: flags,
+            attachmentCount: memories.count), shape)
       }
       unsafe channel.outbound = OutboundMessage(payload: payload)
       unsafe channel.outboundPosition = position
@@ -224,7 +241,7 @@ extension ProcessPool {
   func end(_ position: UInt64, of channel: WorkerChannel, _ stage: Flight.Stage, _ core: inout Core) -> Unmanaged<AnyFuture> {
     let job = channel.flight(position).job
     if job.extras?.options.timeout != nil { unsafe channel.timedFlights -= 1 }
-    channel.conclude(position, stage)
+    if let payload = channel.conclude(position, stage) { core.trash.append(payload) }
     core.state.jobsEnded(at: channel.place, count: 1, run: stage == .ended)
     channel.held.store(core.state.workers[channel.place].held, ordering: .relaxed)
     return unsafe job.future
@@ -253,6 +270,13 @@ extension ProcessPool {
 }
 
 extension WorkerChannel {
+  /// Sends the memory that goes with the next frame.
+  ///
+  /// false: there is no room in the socket. Under the core lock; it does not block.
+  func hand(over memories: [SealedMemory]) -> Bool {
+    // A worker that has closed its end gets the frame all the same, and ends over it.
+    memories.isEmpty || handover.send(memories) != .full
+  }
   /// Where the first frame lies that may have to be read again: of a small job that has not ended.
   ///
   /// Under the core lock.

@@ -10,7 +10,13 @@ extension ProcessPool {
     guard let initializer else { return }
     unsafe channel.forgetsCost = true
     let isSent = send(initializer, to: channel, &core, &bells) { [self] error in initializerEnded(channel, error) }
-    precondition(isSent, "a new ring takes the first frame")
+    if isSent { return }
+    // A new ring has room for the first frame; for its shared memory there may be none, where too much of it is under way.
+    core.startFailure = "\(initializer.options.label!) could not be sent: too many descriptors are under way between processes"
+    core.state.workerFailed(at: channel.place)
+    unsafe channel.doom = WorkerChannel.Doom(
+      code: .workerNotStarted, message: core.startFailure, position: nil, since: .now, isKilled: true)
+    channel.process.killGroup()
   }
   /// Writes the finalizer into the ring of a worker that is to go.
   ///

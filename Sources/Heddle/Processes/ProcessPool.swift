@@ -28,6 +28,8 @@ extension ResultReceiver {
   /// Valid during the call.
   package var bytes: UnsafeRawBufferPointer
   package var segments: (any SegmentSource)?
+  /// What came beside it: `SealedMemory`, or `UnusableMemory` in its place.
+  package var attachments: [Attachment] = []
   /// Which run of the job it was, from 1.
   package var attempt: Int
   /// The job goes on; only where the receiver takes several.
@@ -79,6 +81,8 @@ package final class ProcessPool: FutureSource {
     var retiring: [WorkerChannel] = []
     /// The supervisor looks at no worker before it is woken, or before much later, nor at its memory: none of them held a job.
     var sleepsUnwatched = false
+    /// Payloads that nobody needs any more, to be released after the lock: that may take long.
+    var trash: [OwnedPayload] = []
     /// Workers that need to be looked at: they wrote nonsense.
     var violators: [(WorkerChannel, String)] = []
   }
@@ -128,20 +132,28 @@ package final class ProcessPool: FutureSource {
 
   /// Takes an encoded job.
   ///
-  /// The bytes are copied, the segments kept.
+  /// The bytes are copied, the segments and the attachments kept.
   ///
   /// - Parameters:
+  ///   - attachments: memory that the worker gets with the job.
   ///   - type: names the type of job; `receiver` is made when it comes for the first time.
   package func submit(
-    _ future: AnyFuture, bytes: UnsafeRawBufferPointer, segments: [Segment], type: ObjectIdentifier, options: JobOptions,
-    receiver: () throws -> any ResultReceiver
+    _ future: AnyFuture, bytes: UnsafeRawBufferPointer, segments: [Segment], attachments: [Attachment] = [],
+    type: ObjectIdentifier, options: JobOptions, receiver: () throws -> any ResultReceiver
   ) {
     // Before any lock: one that was held at the fork is held for ever.
     if forks.hasForked {
       future.fail(JobError.forked)
       return
     }
-    let payload = unsafe segments.isEmpty && bytes.count <= Frame.payloadLimit ? nil : OwnedPayload(copying: bytes, segments: segments)
+    let memories: [SealedMemory]
+    do { memories = attachments.isEmpty ? [] : try handed(attachments) } catch {
+      future.fail(error)
+      return
+    }
+    let payload =
+      unsafe segments.isEmpty && memories.isEmpty && bytes.count <= Frame.payloadLimit
+      ? nil : OwnedPayload(copying: bytes, segments: segments, memories: memories)
     if let payload, payload.segments.count > MessageShape.segmentLimit {
       future.fail(
         JobError(
@@ -181,6 +193,14 @@ package final class ProcessPool: FutureSource {
         }
       }
     }
+  }
+  /// What goes with a job to its worker.
+  private func handed(_ attachments: [Attachment]) throws(JobError) -> [SealedMemory] {
+    guard recipe.takesMemory else {
+      throw JobError(code: .notEncodable, message: "The job holds a SharedBuffer, which workers of this kind cannot take.")
+    }
+    guard attachments.count <= HandoverSocket.limit else { throw .tooManyBuffers(attachments.count) }
+    return attachments.compactMap { $0 as? SealedMemory }
   }
   private enum Submission { case accepted, closed, unknownType }
 
@@ -359,6 +379,8 @@ struct Bells {
   private var more: [WorkerChannel] = []
   /// The supervisor has something to do.
   var supervisor = false
+  /// Payloads that are released with this, after the lock.
+  var trash: [OwnedPayload] = []
 
   mutating func add(_ channel: WorkerChannel) {
     if first == nil { first = channel } else { more.append(channel) }

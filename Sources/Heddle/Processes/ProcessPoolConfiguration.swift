@@ -15,8 +15,8 @@ public struct ProcessPoolConfiguration: Sendable {
   public var jobsPerWorker: Int?
   /// A worker that holds more after a job makes room for a new one; nil: however much it holds.
   ///
-  /// Unit: bytes of resident memory, what `top` shows as RES: with the program's own some 10 MB. Looked at when results are read, at most
-  /// once a millisecond, so that of very short jobs some more may run.
+  /// Unit: bytes of resident memory, what `top` shows as RES, without a ``SharedBuffer``'s: with the program's own some 10 MB. Looked at
+  /// when results are read, at most once a millisecond, so that of very short jobs some more may run.
   public var softMemoryLimit: Int?
   /// A worker that holds more while it runs a job is killed, and the job fails with code `memoryLimitExceeded`; nil: no limit but the
   /// machine's.

@@ -127,8 +127,8 @@ public final class ProcessPoolExecutor: JobExecutor, BoundedExecutor, Sendable {
         return
       }
       unsafe pool.submit(
-        future, bytes: encoder.bytes, segments: encoder.hasSegments ? encoder.segments : [], type: ObjectIdentifier(J.self),
-        options: options
+        future, bytes: encoder.bytes, segments: encoder.hasSegments ? encoder.segments : [],
+        attachments: encoder.hasAttachments ? encoder.attachments : [], type: ObjectIdentifier(J.self), options: options
       ) {
         try SwiftReceiver(for: J.self)
       }
@@ -190,6 +190,7 @@ extension WorkerRecipe {
     }
     var recipe = unsafe WorkerRecipe(
       path: String(cString: heddle_executable_path()), arguments: ["heddle-worker"], environment: environment)
+    recipe.takesMemory = true
     recipe.output = output
     recipe.outputSecret = secret
     switch output {
@@ -214,7 +215,7 @@ enum EncoderCache {
     }
     body(encoder)
     // A large message is not kept alive by a thread that happened to send it.
-    if unsafe encoder.hasSegments || encoder.bytes.count > 1 << 16 { encoder.reset() }
+    if unsafe encoder.hasSegments || encoder.hasAttachments || encoder.bytes.count > 1 << 16 { encoder.reset() }
     if unsafe slot.pointee == nil { unsafe slot.pointee = unsafe Unmanaged.passRetained(encoder).toOpaque() }
     unsafe heddle_release_thread_slot_at_exit { unsafe Unmanaged<MessageEncoder>.fromOpaque($0!).release() }
   }

@@ -22,7 +22,9 @@ struct RawResult {
   @exclusivity(unchecked) var hasGreeting = false
   /// What the worker wrote is not of the protocol: a sentence why.
   @exclusivity(unchecked) var violation: String?
-  let decoder = MessageDecoder()
+  let decoder = MessageDecoder.preparing()
+  /// What came beside results, by their index in `results`; mostly none did.
+  @exclusivity(unchecked) private var attachments: [Int: [Attachment]] = [:]
   /// Results whose futures are known, and the pool's receivers, by type.
   @exclusivity(unchecked) var arrivals: [Arrival] = []
   @exclusivity(unchecked) var receivers: [any ResultReceiver] = []
@@ -46,6 +48,7 @@ struct RawResult {
     unsafe holdsLarge = false
     unsafe used = 0
     unsafe results.removeAll(keepingCapacity: true)
+    if unsafe !attachments.isEmpty { unsafe attachments.removeAll() }
     unsafe hasGreeting = false
     unsafe violation = nil
   }
@@ -55,8 +58,9 @@ struct RawResult {
   /// What a result says, for as long as the batch is not cleared.
   func answer(_ arrival: Arrival) -> WorkerAnswer {
     let result = unsafe results[arrival.result]
+    let attachments = unsafe attachments.isEmpty ? [] : attachments[arrival.result] ?? []
     return unsafe WorkerAnswer(
-      kind: result.header.type, bytes: bytes(of: result), segments: result.large, attempt: arrival.attempt,
+      kind: result.header.type, bytes: bytes(of: result), segments: result.large, attachments: attachments, attempt: arrival.attempt,
       isLast: result.header.flags & ResponseKind.more == 0)
   }
   /// Room for a payload; nil: it does not fit this batch any more.
@@ -66,7 +70,13 @@ struct RawResult {
     return unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[used..<used + byteCount])
   }
   func append(_ header: FrameHeader, range: Range<Int>) { unsafe results.append(RawResult(header: header, range: range)) }
+  /// The next result that is appended comes with these.
+  func attach(_ attachments: [Attachment]) {
+    unsafe self.attachments[results.count] = attachments
+    unsafe holdsLarge = true
+  }
   func append(_ large: LargeMessage) {
+    if !large.attachments.isEmpty { attach(large.attachments) }
     unsafe results.append(RawResult(header: large.header, range: 0..<0, large: large))
     unsafe holdsLarge = true
   }
@@ -83,37 +93,83 @@ struct RawResult {
   static let byteLimit = 64 << 30
 
   let header: FrameHeader
-  private let memory: UnsafeMutableRawBufferPointer
+  /// What came beside it.
+  let attachments: [Attachment]
   private let shape: MessageShape
+  /// The main bytes, then the segments: where each goes, and what keeps that.
+  private var pieces: [Piece] = []
+  /// The piece that comes, and how much of it is there.
+  private var piece = 0
   private var filled = 0
 
-  /// nil: there is not so much memory.
-  init?(header: FrameHeader, shape: MessageShape) {
-    // Mapped, so that a length that was a lie costs address space until its bytes come, and nothing is cleared twice.
-    guard let memory = unsafe LargeMessage.allocate(max(shape.totalByteCount, 1)) else { return nil }
-    self.header = header
-    self.shape = shape
-    unsafe self.memory = unsafe memory
+  private struct Piece {
+    let bytes: UnsafeMutableRawBufferPointer
+    /// The array that it is; nil: memory of this message.
+    let array: (any Sendable)?
   }
-  deinit { unsafe LargeMessage.free(memory) }
+  /// Arrays are made at once for no more than this in one message; the rest is copied into its array at the end.
+  ///
+  /// An array that gets no memory traps, and a worker may announce what it likes. Unit: bytes.
+  private static let landingLimit = 4 << 30
 
-  var isComplete: Bool { filled == shape.totalByteCount }
-  /// Room for the next `count` bytes; nil: that is more than was announced.
+  /// nil: there is not so much memory.
+  init?(header: FrameHeader, shape: MessageShape, attachments: [Attachment]) {
+    self.header = header
+    self.attachments = attachments
+    self.shape = shape
+    // Asked for as the arrays will ask, and given back.
+    let lands = shape.totalByteCount <= LargeMessage.landingLimit && PrivateMemory.isThere(shape.totalByteCount)
+    let sizes = [(shape.mainByteCount, 0 as UInt8)] + Array(zip(shape.segmentByteCounts, shape.segmentKinds))
+    for (byteCount, kind) in sizes {
+      if lands && byteCount > 0, let landing = LandingArray(kind: kind, byteCount: byteCount) {
+        unsafe PrivateMemory.prepare(landing.bytes)
+        unsafe pieces.append(Piece(bytes: landing.bytes, array: landing.owner))
+        continue
+      }
+      // Mapped, so that a length that was a lie costs address space until its bytes come, and nothing is cleared twice.
+      guard let memory = unsafe LargeMessage.allocate(max(byteCount, 1)) else { return nil }
+      unsafe pieces.append(Piece(bytes: UnsafeMutableRawBufferPointer(start: memory.baseAddress, count: byteCount), array: nil))
+    }
+    passFull()
+  }
+  deinit {
+    for piece in pieces where piece.array == nil {
+      unsafe LargeMessage.free(UnsafeMutableRawBufferPointer(start: piece.bytes.baseAddress, count: max(piece.bytes.count, 1)))
+    }
+  }
+
+  var isComplete: Bool { piece == pieces.count }
+  /// Room for the next `count` bytes; nil: that is more than was announced, or not of one piece.
   func claim(_ count: Int) -> UnsafeMutableRawBufferPointer? {
-    guard count <= shape.totalByteCount - filled else { return nil }
-    defer { filled += count }
-    return unsafe UnsafeMutableRawBufferPointer(rebasing: memory[filled..<filled + count])
+    guard piece < pieces.count, unsafe count <= pieces[piece].bytes.count - filled else { return nil }
+    let room = unsafe UnsafeMutableRawBufferPointer(rebasing: pieces[piece].bytes[filled..<filled + count])
+    filled += count
+    passFull()
+    return unsafe room
   }
-  var main: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(memory)[..<shape.mainByteCount]) }
-  func segment(_ index: Int) -> UnsafeRawBufferPointer {
-    let start = shape.segmentByteCounts[..<index].reduce(shape.mainByteCount, +)
-    return unsafe UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(memory)[start..<start + shape.segmentByteCounts[index]])
+  private func passFull() {
+    while piece < pieces.count, unsafe filled == pieces[piece].bytes.count {
+      piece += 1
+      filled = 0
+    }
   }
+  var main: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(pieces[0].bytes) }
+  func segment(_ index: Int) -> UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(pieces[index + 1].bytes) }
   func byteCount(ofSegment index: Int) -> Int? { shape.segmentByteCounts.indices.contains(index) ? shape.segmentByteCounts[index] : nil }
   func read(segment index: Int, into target: UnsafeMutableRawBufferPointer) throws { unsafe target.copyMemory(from: segment(index)) }
+  func landed(segment index: Int) -> (any Sendable)? { pieces[index + 1].array }
 
   private static func allocate(_ byteCount: Int) -> UnsafeMutableRawBufferPointer? { unsafe PrivateMemory.allocate(byteCount) }
   private static func free(_ memory: UnsafeMutableRawBufferPointer) { unsafe PrivateMemory.free(memory) }
+}
+
+extension MessageDecoder {
+  /// A decoder that asks for huge pages for large arrays: most of what new memory costs is a fault for each of its pages.
+  static func preparing() -> MessageDecoder {
+    let decoder = MessageDecoder()
+    unsafe decoder.prepareLargeArray = { unsafe PrivateMemory.prepare($0) }
+    return decoder
+  }
 }
 
 /// Reads one worker's response ring.
@@ -126,8 +182,16 @@ struct ResponseReader: ~Copyable {
   ///
   /// Compared with those that were dealt with: a worker is buried after its last result.
   private(set) var batchCount = 0
+  /// The socket that shared memory comes through; the channel has it.
+  private let handoverNumber: Int32
 
-  init(_ memory: ChannelMemory) { ring = RingReader(memory) }
+  /// A reader.
+  ///
+  /// - Parameter handover: the socket's number; -1: none, so that shared memory in it is a lie.
+  init(_ memory: ChannelMemory, handover: Int32 = -1) {
+    ring = RingReader(memory)
+    handoverNumber = handover
+  }
 
   /// Copies complete frames into `batch`, which is empty, and frees their place in the ring.
   ///
@@ -178,6 +242,10 @@ struct ResponseReader: ~Copyable {
       guard let target = unsafe batch.claim(count) else { return false }
       unsafe ring.copy(offset: offset, to: target)
       let start = unsafe target.baseAddress! - batch.bytes.baseAddress!
+      if header.attachmentCount > 0 {
+        guard let attachments = receive(header, batch) else { break }
+        batch.attach(attachments)
+      }
       batch.append(header, range: start..<start + count)
     case ResponseKind.beginResult where large == nil:
       guard let target = unsafe batch.claim(count) else { return false }
@@ -186,7 +254,8 @@ struct ResponseReader: ~Copyable {
         unsafe batch.violation = "it announced a result of impossible size"
         break
       }
-      guard let message = LargeMessage(header: header, shape: shape) else {
+      guard let attachments = receive(header, batch) else { break }
+      guard let message = LargeMessage(header: header, shape: shape, attachments: attachments) else {
         unsafe batch.violation = "it announced a result of \(shape.totalByteCount) bytes, for which there is no memory here"
         break
       }
@@ -202,6 +271,18 @@ struct ResponseReader: ~Copyable {
       unsafe batch.violation = "it wrote a frame of unknown kind \(header.kind)"
     }
     return true
+  }
+  /// The memory that came with a result; nil: it was not what the worker said, and `violation` says so.
+  private func receive(_ header: FrameHeader, _ batch: ResultBatch) -> [Attachment]? {
+    let count = Int(header.attachmentCount)
+    if count == 0 { return [] }
+    switch HandoverSocket.receive(count, from: handoverNumber, isTrusted: false) {
+    case .memories(let memories): return memories
+    case .unusable(let reason): return Array(repeating: UnusableMemory(reason: reason), count: count)
+    case .lie(let sentence):
+      unsafe batch.violation = sentence
+      return nil
+    }
   }
   private mutating func finish(_ message: LargeMessage, _ batch: ResultBatch) {
     large = message.isComplete ? nil : message

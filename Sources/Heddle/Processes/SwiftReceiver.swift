@@ -23,31 +23,36 @@ final class SwiftReceiver<Output: Codable & Sendable>: ResultReceiver {
   func receive(_ future: AnyFuture, _ answer: WorkerAnswer, decoder: MessageDecoder) {
     // SAFETY: the pool hands back the future that was submitted with this receiver's type.
     let future = unsafe unsafeDowncast(future, to: Future<Output>.self)
-    do { unsafe future.succeed(try output(answer.kind, answer.bytes, answer.segments, decoder)) } catch { future.fail(error) }
+    do {
+      unsafe future.succeed(try output(answer.kind, answer.bytes, answer.segments, answer.attachments, decoder))
+    } catch { future.fail(error) }
   }
   /// The output that a worker sent.
   ///
   /// - Throws: what its job threw, or why there is no output.
   @inline(__always)
   func output(
-    _ kind: UInt32, _ bytes: UnsafeRawBufferPointer, _ segments: (any SegmentSource)?, _ decoder: MessageDecoder
+    _ kind: UInt32, _ bytes: UnsafeRawBufferPointer, _ segments: (any SegmentSource)?, _ attachments: [Attachment],
+    _ decoder: MessageDecoder
   ) throws -> Output {
     if kind == ResultKind.value {
-      do { return unsafe try decoder.decode(Output.self, from: bytes, segments: segments) } catch {
+      do { return unsafe try decoder.decode(Output.self, from: bytes, segments: segments, attachments: attachments) } catch {
         throw JobError.outputNotDecodable(job, error)
       }
     }
     let failure: any Error
-    do { failure = unsafe try self.failure(kind, bytes, segments, decoder) } catch {
+    do { failure = unsafe try self.failure(kind, bytes, segments, attachments, decoder) } catch {
       failure = JobError(code: .notDecodable, message: "\(job) failed in its worker, but its error cannot be decoded: \(error).")
     }
     throw failure
   }
   private func failure(
-    _ kind: UInt32, _ bytes: UnsafeRawBufferPointer, _ segments: (any SegmentSource)?, _ decoder: MessageDecoder
+    _ kind: UInt32, _ bytes: UnsafeRawBufferPointer, _ segments: (any SegmentSource)?, _ attachments: [Attachment],
+    _ decoder: MessageDecoder
   ) throws -> any Error {
     switch kind {
-    case ResultKind.codableError: unsafe try decoder.decode(ReceivedError.self, from: bytes, segments: segments).error
+    case ResultKind.codableError:
+      unsafe try decoder.decode(ReceivedError.self, from: bytes, segments: segments, attachments: attachments).error
     case ResultKind.remoteError: unsafe try decoder.decode(RemoteFailure.self, from: bytes, segments: segments).error
     case ResultKind.notDecodable:
       unsafe JobError(code: .notDecodable, message: try decoder.decode(String.self, from: bytes, segments: segments))

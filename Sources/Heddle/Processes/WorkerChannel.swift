@@ -15,6 +15,10 @@ final class WorkerChannel: @unchecked Sendable {
   let process: ChildProcess
   /// Doorbell and lifeline: when this end is closed, the worker ends.
   let socket: Descriptor
+  /// Carries shared memory both ways.
+  ///
+  /// Sent to under the core lock, read under the response lock, where `response` has its number.
+  let handover: HandoverSocket
   /// Never written; closed with this object.
   private let lifeline: Descriptor
   /// The worker's standard error.
@@ -131,11 +135,10 @@ final class WorkerChannel: @unchecked Sendable {
       own: parentWords.address, other: workerWords.address, outgoing: requests.address, incoming: responses.address)
     memory.writeIdentity()
     unsafe request = RingWriter(memory)
-    response = Locked(ResponseReader(memory))
-
     let sockets = try Descriptor.socketPair()
     let errors = try Descriptor.pipe()
     let lifeline = try Descriptor.pipe()
+    let handovers = try HandoverSocket.pair()
     desk = OutputRouter.Desk(secret: recipe.outputSecret)
     let outputs = recipe.standardOutput == .taken ? try Descriptor.pipe() : Descriptor.noPipe()
     let outputNumber: Int32 =
@@ -150,15 +153,20 @@ final class WorkerChannel: @unchecked Sendable {
       descriptors: [
         -1, outputNumber, errors.second.number, sockets.second.number,
         shared.file.number, recipe.hasLifelinePipe ? lifeline.first.number : -1,
-      ] + (recipe.program.map { [$0.memory.file.number] } ?? []))
+        recipe.program.map { $0.memory.file.number } ?? -1, handovers.second.number,
+      ])
     self.lifeline = lifeline.second
     socket = sockets.first
+    handover = HandoverSocket(handovers.first)
+    response = Locked(ResponseReader(memory, handover: handover.descriptor.number))
     standardError = errors.first
     standardOutput = outputs.first
     mappings = Mappings(shared: shared, parentWords: parentWords, workerWords: workerWords, requests: requests, responses: responses)
-    for number in [socket.number, self.lifeline.number] { heddle_add_lifeline(number) }
+    // A forked child must not keep alive what lies in the handover socket either.
+    for number in lifelines { heddle_add_lifeline(number) }
   }
-  deinit { for number in [socket.number, lifeline.number] { heddle_remove_lifeline(number) } }
+  deinit { for number in lifelines { heddle_remove_lifeline(number) } }
+  private var lifelines: [Int32] { [socket.number, lifeline.number, handover.descriptor.number] }
 
   // MARK: The response ring, without a lock
 
@@ -247,14 +255,18 @@ final class WorkerChannel: @unchecked Sendable {
     if unsafe detached[position] != nil { unsafe change(&detached[position]!) } else { unsafe change(&flights[position]) }
   }
   /// A job has ended, or was taken back.
-  func conclude(_ position: UInt64, _ stage: Flight.Stage) {
-    if unsafe detached.isEmpty || detached.removeValue(forKey: position) == nil { unsafe flights[position].stage = stage }
+  ///
+  /// Its payload, where it has one of its own, is the caller's to release.
+  @discardableResult func conclude(_ position: UInt64, _ stage: Flight.Stage) -> OwnedPayload? {
+    if let flight = unsafe detached.isEmpty ? nil : detached.removeValue(forKey: position) { return flight.job.payload }
+    unsafe flights[position].stage = stage
+    return unsafe flights[position].job.payload.take()
   }
   /// Ends the flight of a job like most, with standard options and in its place in the window; nil: it is another, and nothing was done.
   ///
   /// The same as `openPosition`, `flight` and `conclude`, without a copy of the flight.
   @inline(__always)
-  func concludeStandard(low: UInt32) -> (future: Unmanaged<AnyFuture>, type: UInt32)? {
+  func concludeStandard(low: UInt32) -> (future: Unmanaged<AnyFuture>, type: UInt32, payload: OwnedPayload?)? {
     guard unsafe detached.isEmpty, let position = unsafe flights.position(low: low) else { return nil }
     return unsafe flights.concludeStandard(position)
   }

@@ -32,6 +32,8 @@ package struct WorkerRecipe: Sendable {
   var outputSecret: [UInt8] = []
   /// Whether a worker finds the reading end of a pipe that nobody writes: its kernel tells it of our end where no thread of its can.
   package var hasLifelinePipe = false
+  /// Whether a worker takes shared memory from the socket that it finds for it.
+  package var takesMemory = false
   /// Whether a worker says of every job when it starts, and not only of those that have a time limit.
   package var tellsStarts = false
   /// A worker that has not greeted by then is killed, and counts as one that could not be started.
@@ -45,6 +47,8 @@ package struct WorkerRecipe: Sendable {
   package static let lifelineNumber: Int32 = 5
   /// What the worker is to run, where the recipe has a `program`.
   package static let programNumber: Int32 = 6
+  /// Where shared memory comes and goes, as messages of descriptors (`HandoverSocket`).
+  package static let handoverNumber: Int32 = 7
   /// A file without a name that every worker may read: what it is to run.
   package var program: PrivateFile?
 

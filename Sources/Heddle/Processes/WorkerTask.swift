@@ -52,7 +52,10 @@ extension WorkerTask {
   init<J: Job>(_ job: J, name: String, timeout: Duration?) throws {
     let encoder = MessageEncoder()
     do { try encoder.encode(job) } catch { throw JobError.jobNotEncodable(J.self, error) }
-    let payload = unsafe OwnedPayload(copying: encoder.bytes, segments: encoder.hasSegments ? encoder.segments : [])
+    guard encoder.attachments.count <= HandoverSocket.limit else { throw JobError.tooManyBuffers(encoder.attachments.count) }
+    let payload = unsafe OwnedPayload(
+      copying: encoder.bytes, segments: encoder.hasSegments ? encoder.segments : [],
+      memories: encoder.attachments.compactMap { $0 as? SealedMemory })
     self.init(
       payload: payload, output: J.Output.self, type: ObjectIdentifier(J.self), name: "\(name) \(J.self)", timeout: timeout,
       receiver: { try SwiftReceiver(for: J.self) })

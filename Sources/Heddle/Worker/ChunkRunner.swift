@@ -39,13 +39,14 @@ struct ChunkWriter: ~Copyable {
     lastPublished = begin
     draft = responses.beginDraft(position: position, first: 0)
   }
-  mutating func write(_ kind: UInt32, _ encoder: MessageEncoder, _ responses: inout ResponseWriter) {
+  mutating func write(_ kind: UInt32, _ encoder: MessageEncoder, attachmentCount: Int, _ responses: inout ResponseWriter) {
     let bytes = unsafe encoder.bytes
-    if encoder.hasSegments || Records.byteCount(bytes.count) > RecordsDraft.limit / 2 {
+    if encoder.hasSegments || attachmentCount > 0 || Records.byteCount(bytes.count) > RecordsDraft.limit / 2 {
       publish(&responses)
       let tag = ItemTag(kind: kind, index: published)
       let segments = encoder.hasSegments ? encoder.segments : []
-      unsafe responses.writeResult(position: position, kind: tag.type, main: bytes, segments: segments, flags: ResponseKind.more)
+      unsafe responses.writeResult(
+        position: position, kind: tag.type, main: bytes, segments: segments, flags: ResponseKind.more, attachmentCount: attachmentCount)
       responses.ringIfParked()
       published += 1
       draft = responses.beginDraft(position: position, first: published)

@@ -1,3 +1,4 @@
+import HeddleSystem
 import HeddleWire
 
 /// Runs the jobs of one type in a worker.
@@ -6,7 +7,8 @@ class JobRunner {
   ///
   /// Returns the `ResultKind`.
   func run(
-    _ bytes: UnsafeRawBufferPointer, segments: (any SegmentSource)?, decoder: MessageDecoder, encoder: MessageEncoder
+    _ bytes: UnsafeRawBufferPointer, segments: (any SegmentSource)?, attachments: [Attachment], decoder: MessageDecoder,
+    encoder: MessageEncoder
   ) async -> UInt32 { preconditionFailure("JobRunner is abstract") }
 
   /// The runner for the type that the parent defined so.
@@ -19,16 +21,18 @@ class JobRunner {
 
 private final class TypedRunner<J: Job>: JobRunner {
   override func run(
-    _ bytes: UnsafeRawBufferPointer, segments: (any SegmentSource)?, decoder: MessageDecoder, encoder: MessageEncoder
+    _ bytes: UnsafeRawBufferPointer, segments: (any SegmentSource)?, attachments: [Attachment], decoder: MessageDecoder,
+    encoder: MessageEncoder
   ) async -> UInt32 {
     let job: J
-    do { job = unsafe try decoder.decode(J.self, from: bytes, segments: segments) } catch {
+    do { job = unsafe try decoder.decode(J.self, from: bytes, segments: segments, attachments: attachments) } catch {
       return say(JobError.jobNotDecodable(J.self, error), encoder)
     }
     let output: J.Output
     do { output = try await job.run() } catch { return send(error, encoder) }
     do {
       try encoder.encode(output)
+      if encoder.attachments.count > HandoverSocket.limit { return say(JobError.tooManyBuffers(encoder.attachments.count), encoder) }
       return ResultKind.value
     } catch {
       return say(JobError.outputNotEncodable(J.self, error), encoder)
@@ -46,6 +50,7 @@ private final class TypedRunner<J: Job>: JobRunner {
   }
   private func encode<E: Error & Encodable>(_ error: E, _ name: String, _ encoder: MessageEncoder) throws {
     try encoder.encode(SentError(typeName: name, error: error))
+    if encoder.attachments.count > HandoverSocket.limit { throw JobError.tooManyBuffers(encoder.attachments.count) }
   }
 }
 
@@ -55,7 +60,8 @@ private final class UnknownTypeRunner: JobRunner {
   init(name: String) { self.name = name }
 
   override func run(
-    _ bytes: UnsafeRawBufferPointer, segments: (any SegmentSource)?, decoder: MessageDecoder, encoder: MessageEncoder
+    _ bytes: UnsafeRawBufferPointer, segments: (any SegmentSource)?, attachments: [Attachment], decoder: MessageDecoder,
+    encoder: MessageEncoder
   ) async -> UInt32 {
     say(
       JobError(

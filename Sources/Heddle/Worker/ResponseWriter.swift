@@ -22,22 +22,34 @@ struct ResponseWriter: ~Copyable {
   /// Writes a frame and publishes it.
   ///
   /// Blocks while there is no room.
-  mutating func write(kind: UInt8, position: UInt64 = 0, type: UInt32 = 0, payload: UnsafeRawBufferPointer, flags: UInt8 = 0) {
+  mutating func write(
+    kind: UInt8, position: UInt64 = 0, type: UInt32 = 0, payload: UnsafeRawBufferPointer, flags: UInt8 = 0, attachmentCount: Int = 0
+  ) {
     let size = Frame.byteCount(payload: payload.count)
     if ring.room(keeping: ring.head) < size { waitForRoom(size) }
-    unsafe ring.write(FrameHeader(kind: kind, byteCount: payload.count, position: position, type: type, flags: flags), payload)
+    let header = FrameHeader(
+      kind: kind, byteCount: payload.count, position: position, type: type, flags: flags, attachmentCount: attachmentCount)
+    unsafe ring.write(header, payload)
     ring.publish()
   }
   /// Writes a result, in parts where it is large.
+  ///
+  /// - Parameter attachmentCount: how much memory was sent for it.
   mutating func writeResult(
-    position: UInt64, kind: UInt32, main: UnsafeRawBufferPointer, segments: [Segment], flags: UInt8 = 0
+    position: UInt64, kind: UInt32, main: UnsafeRawBufferPointer, segments: [Segment], flags: UInt8 = 0, attachmentCount: Int
   ) {
     if segments.isEmpty && main.count <= Frame.payloadLimit {
-      unsafe write(kind: ResponseKind.result, position: position, type: kind, payload: main, flags: flags)
+      unsafe write(
+        kind: ResponseKind.result, position: position, type: kind, payload: main, flags: flags, attachmentCount: attachmentCount)
       return
     }
-    let shape = MessageShape(mainByteCount: main.count, segmentByteCounts: segments.map { unsafe $0.bytes.count }).encoded
-    unsafe shape.withUnsafeBytes { unsafe write(kind: ResponseKind.beginResult, position: position, type: kind, payload: $0, flags: flags) }
+    let shape = MessageShape(
+      mainByteCount: main.count, segmentByteCounts: segments.map { unsafe $0.bytes.count }, segmentKinds: segments.map(\.kind)
+    ).encoded
+    unsafe shape.withUnsafeBytes {
+      unsafe write(
+        kind: ResponseKind.beginResult, position: position, type: kind, payload: $0, flags: flags, attachmentCount: attachmentCount)
+    }
     unsafe writeParts(main)
     for segment in segments { unsafe writeParts(segment.bytes) }
   }

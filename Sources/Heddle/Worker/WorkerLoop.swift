@@ -11,6 +11,7 @@ import HeddleWire
 final class WorkerLoop: @unchecked Sendable {
   private let memory: ChannelMemory
   private let socket: Int32
+  private let handover = HandoverSocket(Descriptor(owning: WorkerRecipe.handoverNumber))
   @exclusivity(unchecked) private var requests: RingReader
   @exclusivity(unchecked) private var responses: ResponseWriter
   @exclusivity(unchecked) private var runners: [JobRunner] = []
@@ -19,7 +20,7 @@ final class WorkerLoop: @unchecked Sendable {
   /// Whether what jobs print is told apart by marks.
   private let marksOutput = heddle_marks_output()
   private let encoder = MessageEncoder()
-  private let decoder = MessageDecoder()
+  private let decoder = MessageDecoder.preparing()
 
   /// Jobs since the last report, in all, and the time they took.
   ///
@@ -73,6 +74,8 @@ final class WorkerLoop: @unchecked Sendable {
         unsafe takesChunks.append(name != nil)
         pass(Frame.byteCount(payload: count))
       case RequestKind.job, RequestKind.beginJob:
+        // Also of a job that was taken back, whose message would be the next one's otherwise.
+        let attachments = header.attachmentCount == 0 ? [] : receive(Int(header.attachmentCount))
         // Written out here: each asynchronous function costs an allocation of its frame.
         guard unsafe begin(header, payload) else { break }
         let runner = unsafe runners[Int(header.type)]
@@ -82,11 +85,12 @@ final class WorkerLoop: @unchecked Sendable {
         }
         let kind: UInt32
         if header.kind == RequestKind.job {
-          kind = unsafe await runner.run(payload, segments: nil, decoder: decoder, encoder: encoder)
+          kind = unsafe await runner.run(payload, segments: nil, attachments: attachments, decoder: decoder, encoder: encoder)
           pass(Frame.byteCount(payload: count))
         } else {
           let message = unsafe incoming(payload)
-          kind = unsafe await runner.run(message.main(), segments: message, decoder: decoder, encoder: encoder)
+          kind = unsafe await runner.run(
+            message.main(), segments: message, attachments: attachments, decoder: decoder, encoder: encoder)
           message.skipRest()
         }
         finish(header.position, kind)
@@ -116,14 +120,29 @@ final class WorkerLoop: @unchecked Sendable {
     pass(Frame.byteCount(payload: payload.count))
     return false
   }
+  /// The memory that came with a job.
+  private func receive(_ count: Int) -> [Attachment] {
+    switch HandoverSocket.receive(count, from: WorkerRecipe.handoverNumber, isTrusted: true) {
+    case .memories(let memories): return memories
+    case .unusable(let reason): return Array(repeating: UnusableMemory(reason: reason), count: count)
+    case .lie: leaveForWantOfSocket()
+    }
+  }
+  /// The parent is trusted, so the fault is here.
+  private func leaveForWantOfSocket() -> Never {
+    let sentence = "heddle: descriptor \(WorkerRecipe.handoverNumber), through which shared memory comes, was closed or used by a job\n"
+    _ = StandardError.writeWithoutBlocking(Array(sentence.utf8))
+    heddle_exit_at_once(125)
+  }
   /// Runs the items of a map that came together, one after another.
   private func runChunk(_ header: FrameHeader, _ payload: UnsafeRawBufferPointer, _ runner: JobRunner) async {
     var writer = unsafe ChunkWriter(position: UInt64(header.position), &responses)
     var offset = 0
     while let item = unsafe Records.next(in: payload, at: &offset) {
-      let kind = unsafe await runner.run(item.bytes, segments: nil, decoder: decoder, encoder: encoder)
-      unsafe writer.write(kind, encoder, &responses)
-      if unsafe encoder.hasSegments || encoder.bytes.count > Frame.payloadLimit { encoder.reset() }
+      let kind = unsafe await runner.run(item.bytes, segments: nil, attachments: [], decoder: decoder, encoder: encoder)
+      let sent = sendMemories()
+      unsafe writer.write(kind, encoder, attachmentCount: sent, &responses)
+      if unsafe encoder.hasSegments || encoder.hasAttachments || encoder.bytes.count > Frame.payloadLimit { encoder.reset() }
     }
     pass(Frame.byteCount(payload: payload.count))
     unsafe writer.finish(&responses)
@@ -143,14 +162,32 @@ final class WorkerLoop: @unchecked Sendable {
     unsafe jobs += 1
     unsafe burst += 1
     let segments = encoder.hasSegments ? encoder.segments : []
-    unsafe responses.writeResult(position: UInt64(low), kind: kind, main: encoder.bytes, segments: segments)
+    let sent = sendMemories()
+    unsafe responses.writeResult(
+      position: UInt64(low), kind: kind, main: encoder.bytes, segments: segments, attachmentCount: sent)
     // After the result: if nobody reads what is printed, that must not hold it up.
     if marksOutput {
       unsafe responses.ringIfParked()
       heddle_mark_output(unsafe lastPosition, 1)
     }
-    if unsafe encoder.hasSegments || encoder.bytes.count > Frame.payloadLimit { encoder.reset() }
+    if unsafe encoder.hasSegments || encoder.hasAttachments || encoder.bytes.count > Frame.payloadLimit { encoder.reset() }
     if unsafe burst & 15 == 1 || expectsLongJobs { reportIfDue() }
+  }
+  /// Hands the memory that a result holds to the parent, before the frame that it belongs to: how many there are.
+  ///
+  /// Blocks while the parent is behind.
+  private func sendMemories() -> Int {
+    if !encoder.hasAttachments { return 0 }
+    let memories = encoder.attachments.compactMap { $0 as? SealedMemory }
+    var sent = handover.send(memories)
+    while sent == .full {
+      // It reads messages with results: those that lie there have to be taken first.
+      unsafe responses.ringIfParked()
+      sent = handover.send(memories, wait: true)
+      if sent == .full { heddle_yield() }
+    }
+    if sent == .closed { leaveForWantOfSocket() }
+    return memories.count
   }
   /// The position whose low half a frame holds: jobs come in order, and fewer than 2³¹ are skipped.
   @exclusivity(unchecked) private var lastPosition: UInt64 = 0

@@ -39,7 +39,7 @@ private final class WorkerMemory: Sendable {
   }
 
   init?() {
-    heddle_set_close_on_exec(WorkerRecipe.socketNumber)
+    for number in [WorkerRecipe.socketNumber, WorkerRecipe.handoverNumber] { heddle_set_close_on_exec(number) }
     let shared = SharedMemory(adopting: Descriptor(owning: WorkerRecipe.memoryNumber), byteCount: RegionLayout.byteCount)
     // What the parent writes is read-only here: a worker that runs wild cannot spoil what another may have to run.
     guard let parentWords = try? shared.map(offset: 0, byteCount: RegionLayout.wordsByteCount, writable: false),

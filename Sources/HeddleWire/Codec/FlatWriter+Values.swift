@@ -86,7 +86,7 @@ extension FlatWriter {
       buffer.append(varint: UInt64(array.count))
       if isSegment {
         buffer.append(varint: UInt64(segments.count))
-        state.value.segments.append(unsafe Segment(owner: array, bytes: bytes))
+        state.value.segments.append(unsafe Segment(owner: array, kind: Block.kind.rawValue, bytes: bytes))
       } else {
         unsafe buffer.append(contentsOf: bytes)
       }

@@ -43,6 +43,8 @@ final class FlatWriter {
     /// Whether an `encode` threw; if that error was swallowed, what it left behind is wrong.
     var hasFailed: Bool = false
     var segments: [Segment] = []
+    /// What travels beside the message.
+    var attachments: [Attachment] = []
     /// The numbers of 64 and more of keys so far, by frame, for those frames that had to be searched.
     var highKeys: [UInt64: Set<Int>] = [:]
     /// What is wrong with the value itself and could not be thrown where it was found.
@@ -104,6 +106,12 @@ final class FlatWriter {
     @inline(__always) set { state.value.segments = newValue }
   }
 
+  var attachments: [Attachment] {
+    @inline(__always) get { state.value.attachments }
+    @inline(__always) set { state.value.attachments = newValue }
+  }
+  func attach(_ attachment: Attachment) -> Int { state.value.attachments.place(of: attachment) }
+
   private var highKeys: [UInt64: Set<Int>] {
     @inline(__always) get { state.value.highKeys }
     @inline(__always) set { state.value.highKeys = newValue }
@@ -139,6 +147,7 @@ final class FlatWriter {
 
   func clear() {
     if !segments.isEmpty { segments.removeAll() }
+    if !state.value.attachments.isEmpty { state.value.attachments = [] }
     if !highKeys.isEmpty { highKeys.removeAll() }
     depth = 0
     promised = -1
@@ -162,6 +171,7 @@ final class FlatWriter {
   func takeContent(of other: FlatWriter) {
     buffer.exchangeContent(with: other.buffer)
     segments = other.segments
+    attachments = other.attachments
   }
 
   @inline(__always)

@@ -8,6 +8,12 @@ public final class MessageDecoder {
   /// Called with the memory of an array of 4 MiB or more before a segment is read into it, to ask for huge pages.
   public var prepareLargeArray: ((UnsafeMutableRawBufferPointer) -> Void)?
 
+  /// What was found out about the sender of one of the messages since the last call: a sentence.
+  public func takeAccusation() -> String? {
+    if reader.accusation == nil { return nil }
+    return reader.accusation.take()
+  }
+
   /// A decoder that can be used again and again.
   public init() {}
 
@@ -23,10 +29,11 @@ public final class MessageDecoder {
   ///   - type: Any type that reads what was written.
   ///   - bytes: The message, private memory that nobody writes until this returns. Their content is not trusted.
   ///   - segments: Where the large arrays come from, nil for a message without.
+  ///   - attachments: What came beside the message.
   /// - Throws: `DecodingError` for whatever is wrong with the bytes or does not fit the type; what the type's own `init(from:)` or the
   ///   source throws.
   public func decode<Value: Decodable>(
-    _ type: Value.Type, from bytes: UnsafeRawBufferPointer, segments: (any SegmentSource)?
+    _ type: Value.Type, from bytes: UnsafeRawBufferPointer, segments: (any SegmentSource)?, attachments: [Attachment] = []
   ) throws -> Value {
     defer { endMessage() }
     let place: MessageReader.Place
@@ -39,6 +46,7 @@ public final class MessageDecoder {
       reader.segments.source = segments
       unsafe reader.segments.prepareLarge = prepareLargeArray
     }
+    if !attachments.isEmpty { reader.attachments = attachments }
     // SAFETY: the two types are the same one.
     if Value.self == Int.self { return unsafe unsafeBitCast(try reader.integer(at: place), to: Value.self) }
     return try reader.value(type, at: place)
@@ -49,6 +57,8 @@ public final class MessageDecoder {
     reader.end()
     guard !isKnownUniquelyReferenced(&current.value) else { return }
     reader.releaseBoxes()
+    let accusation = reader.accusation
     current.value = MessageReader()
+    reader.accusation = accusation
   }
 }

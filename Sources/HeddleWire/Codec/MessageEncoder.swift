@@ -27,6 +27,12 @@ public final class MessageEncoder {
   /// Whether there are segments, without a look at them.
   public var hasSegments: Bool { !writer.segments.isEmpty }
 
+  /// What travels beside the message, in order of its numbers; valid until the next `encode` or `reset`.
+  public var attachments: [Attachment] { writer.attachments }
+
+  /// Whether there are attachments, without a look at them.
+  public var hasAttachments: Bool { !writer.state.value.attachments.isEmpty }
+
   /// Replaces the content by `value`.
   ///
   /// `encode(to:)` of the value may run twice; see README.md, "Flat and tree".
@@ -72,6 +78,7 @@ public final class MessageEncoder {
     dropStaleContainers()
     let fresh = self.writer
     fresh.beginMessage()
+    fresh.attachments = context.attachments
     try fresh.append(root)
     if let failure = fresh.failure { throw failure }
     fresh.endMessage()

@@ -40,6 +40,10 @@ final class MessageReader {
     var indexes: [Int: [Int: Int]] = [:]
     /// The supers that were asked for and are not there: the container and the key.
     var absent: [(container: Place, key: String)] = []
+    /// What came beside the message.
+    var attachments: [Attachment] = []
+    /// What one of the values found out about the sender.
+    var accusation: String?
   }
 
   private let state = Cell(State())
@@ -85,6 +89,20 @@ final class MessageReader {
   /// Whether there is a message; a container that outlived its own must not touch memory.
   var isOpen: Bool {
     @inline(__always) get { bytes.count > 0 }
+  }
+
+  /// What came beside the message.
+  var attachments: [Attachment] {
+    get { state.value.attachments }
+    set { state.value.attachments = newValue }
+  }
+  /// What one of the values found out about the sender; stays until it is taken.
+  var accusation: String? {
+    get { state.value.accusation }
+    set { state.value.accusation = newValue }
+  }
+  func attachment(_ number: Int) -> Attachment? {
+    state.value.attachments.indices.contains(number) ? state.value.attachments[number] : nil
   }
 
   /// Names the message, so that a container which outlived its own is recognised.
@@ -138,6 +156,7 @@ final class MessageReader {
     usedTrails = 0
     if !state.value.indexes.isEmpty { state.value.indexes.removeAll() }
     if !state.value.absent.isEmpty { state.value.absent.removeAll() }
+    if !state.value.attachments.isEmpty { state.value.attachments = [] }
     openCalls = 0
   }
 

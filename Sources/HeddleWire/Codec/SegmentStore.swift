@@ -43,6 +43,11 @@ final class SegmentStore {
     if let known = state.value.loaded[segment] {
       return try unsafe Block.make(count: head.count) { destination in unsafe known.bytes.copy(to: destination) }
     }
+    if let landed = source?.landed(segment: segment), Swift.type(of: landed) == Block.self, let array = landed as? Block {
+      // SAFETY: as below.
+      state.value.loaded[segment] = unsafe array.withBlock { bytes in unsafe Loaded(bytes: WireBytes(bytes), owner: array) }
+      return array
+    }
     let array = try unsafe Block.make(count: head.count) { destination in
       if destination.count >= Self.largeByteCount { unsafe prepareLarge?(destination) }
       try unsafe source?.read(segment: segment, into: destination)

@@ -2,6 +2,8 @@
 final class TreeContext {
   let blocks: BlockTypes
   var openCalls = 0
+  /// What travels beside the message.
+  var attachments: [Attachment] = []
   /// What is wrong with the value and could not be thrown where it was found; the first one.
   var failure: EncodingError?
 

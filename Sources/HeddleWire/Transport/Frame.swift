@@ -8,8 +8,8 @@
   ///
   /// Of a result: `ResponseKind.more`, or nothing.
   public var flags: UInt8
-  /// 0.
-  public var reserved: UInt16
+  /// How many descriptors came before this frame, in one message on the socket for them; mostly 0.
+  public var attachmentCount: UInt16
   /// Of a job: the low half of its place among all jobs that this worker was sent.
   ///
   /// Otherwise 0.
@@ -20,11 +20,11 @@
   public var type: UInt32
 
   /// A header for a payload of that size.
-  @inlinable public init(kind: UInt8, byteCount: Int, position: UInt64 = 0, type: UInt32 = 0, flags: UInt8 = 0) {
+  @inlinable public init(kind: UInt8, byteCount: Int, position: UInt64 = 0, type: UInt32 = 0, flags: UInt8 = 0, attachmentCount: Int = 0) {
     self.byteCount = UInt32(truncatingIfNeeded: byteCount)
     self.kind = kind
     self.flags = flags
-    reserved = 0
+    self.attachmentCount = UInt16(truncatingIfNeeded: attachmentCount)
     self.position = UInt32(truncatingIfNeeded: position)
     self.type = type
   }
@@ -119,17 +119,24 @@ public struct MessageShape: Equatable, Sendable {
   public var mainByteCount: Int
   /// Bytes of each segment, in order.
   public var segmentByteCounts: [Int]
+  /// What the elements of each segment are (`Segment.kind`), or 0 where nobody says.
+  public var segmentKinds: [UInt8]
 
   /// A shape of those sizes.
-  public init(mainByteCount: Int, segmentByteCounts: [Int]) {
+  public init(mainByteCount: Int, segmentByteCounts: [Int], segmentKinds: [UInt8]? = nil) {
     self.mainByteCount = mainByteCount
     self.segmentByteCounts = segmentByteCounts
+    self.segmentKinds = segmentKinds ?? Array(repeating: 0, count: segmentByteCounts.count)
   }
   /// All bytes together.
   public var totalByteCount: Int { segmentByteCounts.reduce(mainByteCount, +) }
 
-  /// As it travels: eight bytes a number, the count of segments second.
-  public var encoded: [UInt64] { [UInt64(mainByteCount), UInt64(segmentByteCounts.count)] + segmentByteCounts.map(UInt64.init) }
+  /// As it travels: eight bytes a number, the count of segments second; a segment's kind is the top byte of its number.
+  public var encoded: [UInt64] {
+    [UInt64(mainByteCount), UInt64(segmentByteCounts.count)]
+      + zip(segmentByteCounts, segmentKinds).map { UInt64($0) | UInt64($1) << Self.kindShift }
+  }
+  private static let kindShift: UInt64 = 56
   /// The most segments that a message can have, so that its shape fits one frame.
   public static let segmentLimit = Frame.payloadLimit / 8 - 2
 
@@ -139,11 +146,14 @@ public struct MessageShape: Equatable, Sendable {
     let numbers = (0..<bytes.count / 8).map { unsafe bytes.loadUnaligned(fromByteOffset: 8 * $0, as: UInt64.self) }
     guard numbers[1] == UInt64(numbers.count - 2) else { return nil }
     var left = UInt64(limit)
-    for number in [numbers[0]] + numbers.dropFirst(2) {
+    let segments = numbers.dropFirst(2).map { (byteCount: $0 & (1 << Self.kindShift - 1), kind: UInt8($0 >> Self.kindShift)) }
+    for number in [numbers[0]] + segments.map({ $0.byteCount }) {
       guard number <= left else { return nil }
       left -= number
     }
+    guard segments.allSatisfy({ $0.kind == 0 || BlockKind(rawValue: $0.kind) != nil }) else { return nil }
     mainByteCount = Int(numbers[0])
-    segmentByteCounts = numbers.dropFirst(2).map(Int.init)
+    segmentByteCounts = segments.map { Int($0.byteCount) }
+    segmentKinds = segments.map { $0.kind }
   }
 }
