@@ -102,8 +102,7 @@ struct RawResult {
   private var piece = 0
   private var filled = 0
 
-  // SAFETY: `bytes` is in this message, or in `array`, which is kept beside it.
-  @safe private struct Piece {
+  private struct Piece {
     let bytes: UnsafeMutableRawBufferPointer
     /// The array that it is; nil: memory of this message.
     let array: (any Sendable)?

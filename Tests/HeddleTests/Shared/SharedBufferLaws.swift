@@ -25,7 +25,7 @@ extension Core {
         let second = try SharedBuffer<Int32>(copying: [100])
         let third = try SharedBuffer<Double>(copying: [0.5, 0.5])
         let nest = Nest(list: [first, second, first], table: ["a": third, "b": third], choice: .some(second, label: "x"), optional: first)
-        let answer = try await subject.submit(Counts(nest: nest)).value
+        let answer = try await subject.submit(CountsNest(nest: nest)).value
         #expect(answer.sum == nest.sum && nest.sum == 55 * 3 + 200 + 2)
         #expect(answer.nest.list[2].isTriviallyIdentical(to: first) && answer.nest.list[1].isTriviallyIdentical(to: second))
         #expect(answer.nest.table["b"]?.isTriviallyIdentical(to: third) == true && answer.nest.none == nil)

@@ -39,7 +39,7 @@ struct Nest: Codable, Sendable {
   }
 }
 /// Adds up a nest and gives it back.
-struct Counts: Job {
+struct CountsNest: Job {
   var nest: Nest
   struct Answer: Codable, Sendable {
     var sum: Int
