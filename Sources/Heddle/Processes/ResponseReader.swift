@@ -102,7 +102,8 @@ struct RawResult {
   private var piece = 0
   private var filled = 0
 
-  private struct Piece {
+  // SAFETY: `bytes` is in this message, or in `array`, which is kept beside it.
+  @safe private struct Piece {
     let bytes: UnsafeMutableRawBufferPointer
     /// The array that it is; nil: memory of this message.
     let array: (any Sendable)?

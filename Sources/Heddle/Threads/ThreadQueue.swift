@@ -103,7 +103,9 @@ final class ThreadQueue: Sendable {
       state.limit = limit
       isCrowded.store(state.live > limit, ordering: .sequentiallyConsistent)
       let free = sleepers.load(ordering: .relaxed) + (isSearching.load(ordering: .relaxed) ? 1 : 0)
-      let wanted = state.isClosed ? 0 : max(0, min(limit - state.live, count.load(ordering: .relaxed) - free))
+      // What a thread took in advance may lie behind a long job of its own: it waits too.
+      let waiting = state.batches.reduce(count.load(ordering: .relaxed)) { $0 + $1.size }
+      let wanted = state.isClosed ? 0 : max(0, min(limit - state.live, waiting - free))
       state.started += wanted
       state.live += wanted
       return wanted
@@ -257,7 +259,8 @@ final class ThreadBatch: Sendable {
   /// What lies here, for those who look without the lock.
   private let count = Atomic<Int>(0)
 
-  var isEmpty: Bool { count.load(ordering: .sequentiallyConsistent) == 0 }
+  var size: Int { count.load(ordering: .sequentiallyConsistent) }
+  var isEmpty: Bool { size == 0 }
   fileprivate func fill(from queue: inout FIFO, _ share: Int) {
     work.withLock { work in
       for _ in 0..<share { work.push(queue.pop()) }
