@@ -43,7 +43,7 @@ import CHeddle
     guard number >= 0 else { throw SystemError(action) }
     let file = Descriptor(owning: number)
     let facts = try Self.look(at: file)
-    let address = try Self.map(file, byteCount, isWritable: true)
+    let address = unsafe try Self.map(file, byteCount, isWritable: true)
     var error = unsafe heddle_take_memory(number, address, byteCount)
     // After the mapping, which stays writable.
     if error == 0 && !isOpen { error = heddle_seal_against_writing(number) }
