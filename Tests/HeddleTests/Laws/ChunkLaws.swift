@@ -86,7 +86,7 @@ extension Core {
       try await withSubject(kind) { subject in
         // How many are taken before the first is yielded tells how large a chunk was.
         let taken = Mutex(0)
-        let source = (0..<200_000).lazy.map { number in
+        let source = (0..<40_000).lazy.map { number in
           taken.withLock { $0 += 1 }
           return Either.doubles(Doubled(value: number))
         }
