@@ -22,6 +22,8 @@ struct ChunkSize {
 
   init(fixed: Int?) { self.fixed = fixed.map { min(max(1, $0), Self.limit) } }
 
+  /// Whether the caller said how many.
+  var isFixed: Bool { fixed != nil }
   /// Items in the next chunk.
   var count: Int { fixed ?? measured }
   /// Some items ran together, on one worker.

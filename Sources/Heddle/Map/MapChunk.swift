@@ -13,6 +13,12 @@ import Synchronization
 
   @inlinable init() {}
   init(first: Int) { self.first = first }
+  /// Items that all failed with the same error.
+  static func failed(_ items: Range<Int>, _ error: any Error) -> ChunkPiece {
+    var piece = ChunkPiece(first: items.lowerBound)
+    for _ in items { piece.fail(error) }
+    return piece
+  }
 
   @inlinable var count: Int { values.count &+ failures.count }
   @inlinable mutating func succeed(_ value: Output) { values.append(value) }
@@ -105,36 +111,41 @@ import Synchronization
 
   // MARK: The end
 
-  /// What came, in the order of the items, and why nothing came after that; once it has ended.
+  /// What became of the items, in their order; once it has ended.
+  ///
+  /// Behind the pieces the failure is that of the item that cost its worker; those behind that one have no outcome yet. Where the
+  /// executor never began the items, each has its error in a piece.
   func outcomes() -> (pieces: [ChunkPiece<Output>], failure: (any Error)?) {
     // Its worker died while another thread decodes what it had sent before: that takes microseconds.
     while content.withLock({ $0.opened > 0 }) { heddle_yield() }
     var (pieces, failure) = content.withLock { ($0.pieces, $0.failure) }
     if pieces.count > 1 { pieces.sort { $0.first < $1.first } }
-    // A worker that left some out, or sent some twice, is believed up to there.
-    var next = 0
+    var ended = 0
     for index in pieces.indices {
-      guard pieces[index].first == next else { return (Array(pieces[..<index]), failure ?? JobError.chunkIncomplete) }
-      next += pieces[index].count
+      guard pieces[index].first == ended else {
+        // A worker that left some out, or sent some twice, is believed up to there.
+        pieces.removeSubrange(index...)
+        failure = failure ?? JobError.chunkIncomplete
+        break
+      }
+      ended += pieces[index].count
     }
-    return (pieces, failure)
+    guard let failure, ended < count else { return (pieces, nil) }
+    if Self.costsOneItem(failure) { return (pieces, failure) }
+    return (pieces + [.failed(ended..<count, failure)], nil)
   }
-  /// How long the items ran together, for the size of the next chunks; once it has ended.
+  /// How long the items ran together, for the size of the next chunks; 0: they did not end together.
   ///
   /// Unit: nanoseconds.
   var nanoseconds: UInt64 { content.withLock { $0.nanoseconds } }
   /// How many items have an outcome, and how many of those failed; once it has ended.
   var counts: (ended: Int, failed: Int) {
     let (pieces, failure) = outcomes()
-    let ended = pieces.reduce(0) { $0 + $1.count }
-    let failed = pieces.reduce(0) { $0 + $1.failures.count }
-    guard let failure, ended < count else { return (ended, failed) }
-    // The item that ran has this error, and where the chunk never began all have it.
-    let rest = costsOneItem(failure) ? 1 : count - ended
-    return (ended + rest, failed + rest)
+    let last = failure == nil ? 0 : 1
+    return (pieces.reduce(last) { $0 + $1.count }, pieces.reduce(last) { $0 + $1.failures.count })
   }
   /// Whether the failure of a chunk is that of the item that ran, so that those behind it can run in another.
-  func costsOneItem(_ failure: any Error) -> Bool {
+  private static func costsOneItem(_ failure: any Error) -> Bool {
     guard let error = failure as? JobError else { return false }
     return error.code == .workerDied || error.code == .memoryLimitExceeded
   }

@@ -68,9 +68,11 @@
         let future = entry.unit.future
         if !future.isDone, let refusal = await future.park() {
           // Its end would never come here: it is not waited for, and it need not run.
-          flying -= max(1, entry.items.count)
+          let count = max(1, entry.items.count)
+          flying -= count
           future.cancel()
-          return .failure(refusal)
+          shelf.fill([.failed(0..<count, refusal)], then: nil)
+          continue
         }
       case .completion: entry = await takeAny()
       }
@@ -85,22 +87,11 @@
   /// Hands over what a chunk gave; items behind one that cost it the worker go to another.
   private func take(_ chunk: MapChunk<Output>, _ items: ArraySlice<Source.Element>, _ shelf: inout MapShelf<Output>) {
     let (pieces, failure) = chunk.outcomes()
-    let ended = pieces.reduce(0) { $0 + $1.count }
-    guard let failure, ended < chunk.count else {
-      size.ended(chunk.count, nanoseconds: chunk.nanoseconds)
-      flying -= chunk.count
-      return shelf.fill(pieces, then: nil)
-    }
-    guard chunk.costsOneItem(failure) else {
-      // It never began: each of the rest has that error.
-      flying -= chunk.count
-      var lost = ChunkPiece<Output>(first: ended)
-      for _ in ended..<chunk.count { lost.fail(failure) }
-      return shelf.fill(pieces + [lost], then: nil)
-    }
-    flying -= ended + 1
+    let ended = pieces.reduce(failure == nil ? 0 : 1) { $0 + $1.count }
+    if chunk.nanoseconds > 0 { size.ended(chunk.count, nanoseconds: chunk.nanoseconds) }
+    flying -= ended
     shelf.fill(pieces, then: failure)
-    submit(items.dropFirst(ended + 1), isFront: true)
+    if ended < items.count { submit(items.dropFirst(ended), isFront: true) }
   }
   /// Whether the next one has ended.
   private var hasNext: Bool {
@@ -163,7 +154,7 @@
     guard startUnit != nil else { return 1 }
     var count = size.count
     // The end is shared out evenly, and a window that the caller wants small still has work for each.
-    if let rest { count = min(count, max(1, rest / (2 * workers))) }
+    if let rest, !size.isFixed { count = min(count, max(1, rest / (2 * workers))) }
     if let limit { count = min(count, max(1, limit / (2 * workers))) }
     return count
   }
@@ -219,7 +210,7 @@ private struct MapLine<Element> {
   private var head = 0
 
   var first: Element? { head < slots.count ? slots[head] : nil }
-  var elements: [Element] { slots[head...].compactMap { $0 } }
+  var elements: some Sequence<Element> { slots[head...].lazy.compactMap { $0 } }
 
   mutating func insert(_ elements: [Element], isFront: Bool) {
     if isFront { slots.replaceSubrange(..<head, with: elements.map(Optional.some)) } else { slots += elements.map(Optional.some) }
@@ -227,16 +218,14 @@ private struct MapLine<Element> {
   }
   mutating func popFirst() -> Element? {
     guard head < slots.count else { return nil }
-    defer { if head >= 256 { compact() } }
+    let element = slots[head].take()
     head += 1
-    defer { slots[head - 1] = nil }
-    return slots[head - 1]
-  }
-  /// The front is cut off now and then, so that an element is moved a bounded number of times.
-  private mutating func compact() {
-    guard head * 2 >= slots.count else { return }
-    slots.removeFirst(head)
-    head = 0
+    // The front is cut off now and then, so that an element is moved a bounded number of times.
+    if head >= 256 && head * 2 >= slots.count {
+      slots.removeFirst(head)
+      head = 0
+    }
+    return element
   }
   mutating func remove(where isWanted: (Element) -> Bool) -> Element? {
     guard let index = slots[head...].firstIndex(where: { $0.map(isWanted) ?? false }) else { return nil }

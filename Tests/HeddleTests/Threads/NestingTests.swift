@@ -103,6 +103,14 @@ extension Core {
         #expect(value == 5, "the pool goes on")
       }
     }
+    @Test func `of items that travel together each has an outcome, also where a wait for them is refused`() async throws {
+      try await withThreads(2) { pool in
+        Wider.pool.withLock { $0 = pool }
+        let fewest = try await pool.submit(Wider(recurses: true)).value
+        Wider.pool.withLock { $0 = nil }
+        #expect(fewest == 4)
+      }
+    }
     @Test func `cancelling an inner job leaves the outer one alone, and the other way round`() async throws {
       try await withThreads(1) { pool in
         let inner = Box<Future<Bool>>()
@@ -197,6 +205,18 @@ private final class Box<Value: Sendable>: Sendable {
   }
 }
 
+/// Maps itself, with three others, on the pool that it runs on.
+private struct Wider: Job {
+  static let pool = Locked<ThreadPoolExecutor?>(nil)
+  var recurses: Bool
+  /// The fewest outcomes that a map of four items gave, at whatever depth.
+  func run() async throws -> Int {
+    guard recurses, let pool = Self.pool.withLock({ $0 }) else { return 4 }
+    var outcomes: [Result<Int, any Error>] = []
+    for await outcome in pool.map((0..<4).map { Wider(recurses: $0 == 0) }, chunk: 4).results { outcomes.append(outcome) }
+    return min(outcomes.count, outcomes.compactMap { try? $0.get() }.min() ?? 4)
+  }
+}
 /// Maps itself on the pool that it runs on.
 private struct Deeper: Job {
   static let pool = Locked<ThreadPoolExecutor?>(nil)
