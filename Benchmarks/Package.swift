@@ -32,7 +32,7 @@ let package = Package(
     .target(name: "CCounts"),
     .executableTarget(
       name: "Counts", dependencies: ["CCounts", "Gauges", .product(name: "Heddle", package: "heddle")], swiftSettings: settings),
-    .executableTarget(name: "Soak", dependencies: [.product(name: "Heddle", package: "heddle")]),
+    .executableTarget(name: "Soak", dependencies: ["Gauges", .product(name: "Heddle", package: "heddle")]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -25,17 +25,24 @@ static int closed_with(int fd, int error) {
 #define F_SEAL_FUTURE_WRITE 0x0010
 #endif
 
-int heddle_sealed_file(size_t size) {
-  // As in heddle_memory_file: past this limit the kernel would end the process.
+// A file without a name, of zeros.
+static int file_in_memory(const char *name, unsigned flags, size_t size) {
+  // Memory counts as a file here: past the limit of file sizes (ulimit -f) the kernel would not only refuse, it would end this process (SIGXFSZ).
   struct rlimit limit;
   if (!getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < size) {
     errno = EFBIG;
     return -1;
   }
-  int fd = memfd_create("heddle-buffer", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  if (fd < 0) return -1;
-  if (ftruncate(fd, (off_t)size)) return closed_with(fd, errno);
-  if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW)) return closed_with(fd, errno);
+  int fd = memfd_create(name, MFD_CLOEXEC | flags);
+  if (fd >= 0 && ftruncate(fd, (off_t)size)) return closed_with(fd, errno);
+  return fd;
+}
+
+int heddle_memory_file(size_t size) { return file_in_memory("heddle", 0, size); }
+
+int heddle_sealed_file(size_t size) {
+  int fd = file_in_memory("heddle-buffer", MFD_ALLOW_SEALING, size);
+  if (fd >= 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW)) return closed_with(fd, errno);
   return fd;
 }
 

@@ -58,7 +58,6 @@ int heddle_await_bell(int fd) { return take_bells(fd, 0); }
 #include <linux/futex.h>
 #include <malloc.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 
 int heddle_affinity_count(void) {
@@ -80,23 +79,6 @@ void heddle_futex_wait(const uint32_t *word, uint32_t expected, uint64_t timeout
   syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, timeout == UINT64_MAX ? NULL : &limit, NULL, 0);
 }
 void heddle_futex_wake(const uint32_t *word, int count) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0); }
-
-int heddle_memory_file(size_t size) {
-  // Memory counts as a file here: past the limit of file sizes (ulimit -f) the kernel would not only refuse, it would end this process (SIGXFSZ).
-  struct rlimit limit;
-  if (!getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < size) {
-    errno = EFBIG;
-    return -1;
-  }
-  int fd = memfd_create("heddle", MFD_CLOEXEC);
-  if (fd >= 0 && ftruncate(fd, (off_t)size)) {
-    int error = errno;
-    close(fd);
-    errno = error;
-    return -1;
-  }
-  return fd;
-}
 
 void *heddle_map_twice(int fd, size_t offset, size_t length, bool writable) {
   int protection = PROT_READ | (writable ? PROT_WRITE : 0);

@@ -3,11 +3,12 @@ import Glibc
 
 /// What /proc and the allocator say of processes.
 public enum ProcessGauges {
-  /// Children of this process, of whatever thread, that are Heddle's workers.
-  public static func workers() -> [pid_t] {
+  /// Children of this process, of whatever thread.
+  public static func children() -> [pid_t] {
     names(in: "/proc/self/task").flatMap { text(of: "/proc/self/task/\($0)/children").split(separator: " ").compactMap { pid_t($0) } }
-      .filter { text(of: "/proc/\($0)/cmdline").hasPrefix("heddle-worker") }
   }
+  /// Of these the ones that are Heddle's workers and live.
+  public static func workers() -> [pid_t] { children().filter { text(of: "/proc/\($0)/cmdline").hasPrefix("heddle-worker") } }
   /// Memory that a process has for itself alone.
   ///
   /// Unit: bytes. Source: `/proc/PID/smaps_rollup`, private clean and dirty.
@@ -50,7 +51,8 @@ public enum ProcessGauges {
   public static func trim() { gauge_trim() }
 
   private static func number(in line: Substring) -> Double { line.split { !$0.isNumber }.first.flatMap { Double($0) } ?? 0 }
-  static func names(in folder: String) -> [String] {
+  /// What a folder holds; empty: it cannot be read.
+  public static func names(in folder: String) -> [String] {
     guard let directory = opendir(folder) else { return [] }
     defer { closedir(directory) }
     var names: [String] = []

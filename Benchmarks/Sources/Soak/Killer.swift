@@ -1,3 +1,4 @@
+import Gauges
 import Glibc
 import Synchronization
 
@@ -38,7 +39,7 @@ final class Killer: Sendable {
       }
       if isOver { return }
       usleep(UInt32(pause))
-      let workers = Vitals.workers()
+      let workers = ProcessGauges.workers()
       guard !workers.isEmpty else { continue }
       let victim = workers[choice % workers.count]
       // On a loaded machine a start can take longer than the pauses here: were none spared, none would ever be there.

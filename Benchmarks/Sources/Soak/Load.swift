@@ -1,3 +1,4 @@
+import Gauges
 import Glibc
 import Heddle
 import Synchronization
@@ -123,9 +124,9 @@ final class Load {
   }
   /// Nothing is submitted until the workers have gone.
   private func idle(_ limit: Duration) async throws {
-    for _ in 0..<500 where !Vitals.workers().isEmpty { try await Task.sleep(for: .milliseconds(10)) }
-    guard Vitals.workers().isEmpty else {
-      throw Violation("workers that idle for \(limit) are there after five seconds: \(Vitals.workers())")
+    for _ in 0..<500 where !ProcessGauges.workers().isEmpty { try await Task.sleep(for: .milliseconds(10)) }
+    guard ProcessGauges.workers().isEmpty else {
+      throw Violation("workers that idle for \(limit) are there after five seconds: \(ProcessGauges.workers())")
     }
     tally.idled += 1
   }

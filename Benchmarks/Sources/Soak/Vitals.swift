@@ -1,3 +1,4 @@
+import Gauges
 import Glibc
 
 /// What this process holds.
@@ -18,9 +19,9 @@ struct Vitals: CustomStringConvertible {
 
   static func now() -> Vitals {
     Vitals(
-      descriptors: names(in: "/proc/self/fd").count, threads: names(in: "/proc/self/task").count, children: children().count,
-      regions: text(of: "/proc/self/maps").split(separator: "\n").count { $0.contains("memfd:heddle") },
-      memory: (text(of: "/proc/self/statm").split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0) / 256)
+      descriptors: ProcessGauges.names(in: "/proc/self/fd").count, threads: ProcessGauges.names(in: "/proc/self/task").count, children: ProcessGauges.children().count,
+      regions: ProcessGauges.text(of: "/proc/self/maps").split(separator: "\n").count { $0.contains("memfd:heddle") },
+      memory: (ProcessGauges.text(of: "/proc/self/statm").split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0) / 256)
   }
   /// What is held once no child and no region is left; they may take a moment.
   static func settled() async throws -> Vitals {
@@ -29,7 +30,7 @@ struct Vitals: CustomStringConvertible {
       if vitals.children == 0 && vitals.regions == 0 { return vitals }
       try await Task.sleep(for: .milliseconds(10))
     }
-    throw Violation("left behind after five seconds: \(now()); children \(children())")
+    throw Violation("left behind after five seconds: \(now()); children \(ProcessGauges.children())")
   }
   /// The first and last of a run, which must be alike; the first few pools fill caches.
   static func compare(_ all: [Vitals]) throws -> (Vitals, Vitals) {
@@ -46,44 +47,14 @@ struct Vitals: CustomStringConvertible {
     return (all[2], all.last!)
   }
 
-  /// All children, of whatever thread.
-  static func children() -> [Int32] {
-    names(in: "/proc/self/task").flatMap { text(of: "/proc/self/task/\($0)/children").split(separator: " ").compactMap { Int32($0) } }
-  }
-  /// Those that are workers and live.
-  static func workers() -> [Int32] { children().filter { text(of: "/proc/\($0)/cmdline").hasPrefix("heddle-worker") } }
-
   /// For how long a process has been there.
   ///
   /// Unit: seconds; in steps of the kernel's tick, 10 ms.
   static func age(of pid: Int32) -> Double {
     let ticks = Double(sysconf(Int32(_SC_CLK_TCK)))
-    let fields = text(of: "/proc/\(pid)/stat").split(separator: ")").last?.split(separator: " ") ?? []
-    let now = Double(text(of: "/proc/uptime").prefix { $0 != " " })
+    let fields = ProcessGauges.text(of: "/proc/\(pid)/stat").split(separator: ")").last?.split(separator: " ") ?? []
+    let now = Double(ProcessGauges.text(of: "/proc/uptime").prefix { $0 != " " })
     guard fields.count > 19, let start = Double(fields[19]), let now else { return 0 }
     return now - start / ticks
-  }
-
-  private static func names(in folder: String) -> [String] {
-    guard let directory = opendir(folder) else { return [] }
-    defer { closedir(directory) }
-    var names: [String] = []
-    while let entry = readdir(directory) {
-      let name = withUnsafePointer(to: &entry.pointee.d_name) { String(cString: UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self)) }
-      if !name.hasPrefix(".") { names.append(name) }
-    }
-    return names
-  }
-  private static func text(of path: String) -> String {
-    let file = open(path, O_RDONLY | O_CLOEXEC)
-    guard file >= 0 else { return "" }
-    defer { close(file) }
-    var bytes: [UInt8] = []
-    var buffer = [UInt8](repeating: 0, count: 65536)
-    while true {
-      let count = read(file, &buffer, buffer.count)
-      guard count > 0 else { return String(decoding: bytes, as: UTF8.self) }
-      bytes += buffer[..<count]
-    }
   }
 }

@@ -10,7 +10,7 @@ final class ChunkReceiver<Output: Codable & Sendable>: ResultReceiver {
   /// - Throws: `JobError` with code `notEncodable` where a worker could not find the type.
   init(for job: any Job<Output>.Type) throws {
     items = try SwiftReceiver(for: job)
-    definition = ChunkDefinition.make(String(decoding: items.definition, as: UTF8.self))
+    definition = ChunkDefinition.make(items.definition)
   }
 
   func receive(_ future: AnyFuture, _ answer: WorkerAnswer, decoder: MessageDecoder) {

@@ -27,12 +27,8 @@ extension ProcessPool {
     }
     if !channel.isBroken.load(ordering: .relaxed) { drainDraft(channel, batch) }
     batches.give(batch)
-    // Another thread may have read results that it has not dealt with yet: those jobs have ended, their worker did not fail them.
-    while true {
-      let read = channel.response.withLock { $0.batchCount }
-      if core.withLock({ _ in unsafe channel.landedBatches == read }) { break }
-      heddle_yield()
-    }
+    // Another thread may be reading results, and holds the lock until they are landed: those jobs have ended, their worker did not fail them.
+    channel.response.withLock { _ in }
     forwardRest(channel, &output)
     let isOutOfMemory = end.exit == .signal(9) && core.withLock { _ in unsafe channel.doom == nil } && memoryWatch.hasKilled()
     var certificate = DeathCertificate(

@@ -31,7 +31,6 @@ extension ProcessPool {
   private func land(_ batch: ResultBatch, from channel: WorkerChannel, _ bells: inout Bells) {
     let isSpent = unsafe limits.keptMemory != nil && !batch.results.isEmpty && hasGrown(channel)
     core.withLock { core in
-      unsafe channel.landedBatches += 1
       if unsafe batch.hasGreeting {
         unsafe channel.hasGreeted = true
         core.state.workerGreeted(at: channel.place)

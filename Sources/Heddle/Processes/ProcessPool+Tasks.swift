@@ -14,9 +14,7 @@ extension ProcessPool {
     // A new ring has room for the first frame; for its shared memory there may be none, where too much of it is under way.
     core.startFailure = "\(initializer.options.label!) could not be sent: too many descriptors are under way between processes"
     core.state.workerFailed(at: channel.place)
-    unsafe channel.doom = WorkerChannel.Doom(
-      code: .workerNotStarted, message: core.startFailure, position: nil, since: .now, isKilled: true)
-    channel.process.killGroup()
+    doom(channel, .workerNotStarted, core.startFailure, by: .kill, &core)
   }
   /// Writes the finalizer into the ring of a worker that is to go.
   ///

@@ -179,10 +179,6 @@ extension MessageDecoder {
 struct ResponseReader: ~Copyable {
   private var ring: RingReader
   private var large: LargeMessage?
-  /// Batches that were read.
-  ///
-  /// Compared with those that were dealt with: a worker is buried after its last result.
-  private(set) var batchCount = 0
   /// The socket that shared memory comes through; the channel has it.
   private let handoverNumber: Int32
 
@@ -201,7 +197,6 @@ struct ResponseReader: ~Copyable {
     // Frames are multiples of 16: less than one would lie there for ever.
     guard let available = ring.available, available % Frame.headerByteCount == 0 else {
       unsafe batch.violation = "it moved the end of its results to a place that cannot be"
-      batchCount += 1
       return 0
     }
     var offset = 0
@@ -221,7 +216,6 @@ struct ResponseReader: ~Copyable {
       offset += size
     }
     ring.advance(offset)
-    if unsafe offset > 0 || batch.violation != nil { batchCount += 1 }
     if offset > 0 { ring.publish() }
     return offset
   }
@@ -230,7 +224,6 @@ struct ResponseReader: ~Copyable {
   /// false: nothing.
   mutating func readDraft(into batch: ResultBatch, _ memory: ChannelMemory) -> Bool {
     guard large == nil, let header = ring.draft(memory), take(header, at: Frame.headerByteCount, into: batch) else { return false }
-    batchCount += 1
     return true
   }
   /// false: it does not fit the batch; next time.

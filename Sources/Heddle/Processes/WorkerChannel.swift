@@ -50,8 +50,6 @@ final class WorkerChannel: @unchecked Sendable {
   /// What it had reported when its cost was last reckoned.
   @exclusivity(unchecked) var toldTime: UInt64 = 0
   @exclusivity(unchecked) var toldJobs: UInt64 = 0
-  /// Batches of results that were read and dealt with.
-  @exclusivity(unchecked) var landedBatches = 0
   /// The position of the initializer or the finalizer, while the worker has it.
   @exclusivity(unchecked) var taskPosition: UInt64?
   /// The next report of its cost holds the time of its initializer.

@@ -5,7 +5,7 @@ import HeddleWire
 /// What a worker is told of a type whose jobs come several at a time: the name behind this.
 enum ChunkDefinition {
   private static let mark: UInt8 = 0
-  static func make(_ name: String) -> [UInt8] { [mark] + Array(name.utf8) }
+  static func make(_ name: [UInt8]) -> [UInt8] { [mark] + name }
   /// The name of the type of the items; nil: an ordinary definition.
   static func name(in definition: UnsafeRawBufferPointer) -> String? {
     unsafe definition.first == mark ? String(decoding: definition.dropFirst(), as: UTF8.self) : nil
@@ -21,22 +21,9 @@ struct ChunkWriter: ~Copyable {
   /// Items whose results were published.
   private var published = 0
   private let begin = heddle_monotonic_nanoseconds()
-  /// When results were published last.
-  ///
-  /// Unit: nanoseconds.
-  private var lastPublished: UInt64
-  private var untilLook = Self.lookInterval
-
-  /// How long results may lie there unpublished while the chunk goes on.
-  ///
-  /// Unit: nanoseconds.
-  private static let publishInterval: UInt64 = 1_000_000
-  /// After so many items it looks at the clock.
-  private static let lookInterval = 16
 
   init(position: UInt64, _ responses: inout ResponseWriter) {
     self.position = position
-    lastPublished = begin
     draft = responses.beginDraft(position: position, first: 0)
   }
   mutating func write(_ kind: UInt32, _ encoder: MessageEncoder, attachmentCount: Int, _ responses: inout ResponseWriter) {
@@ -54,16 +41,6 @@ struct ChunkWriter: ~Copyable {
     }
     if !draft.fits(bytes.count) { publish(&responses) }
     unsafe responses.append(bytes, kind: kind, to: &draft)
-    untilLook -= 1
-    if untilLook == 0 { lookAtClock(&responses) }
-  }
-  /// Long items are seen one by one: who watches the progress, or waits for the first, need not wait for the chunk.
-  private mutating func lookAtClock(_ responses: inout ResponseWriter) {
-    let now = heddle_monotonic_nanoseconds()
-    untilLook = now - lastPublished > Self.publishInterval / 2 ? 1 : Self.lookInterval
-    guard now - lastPublished > Self.publishInterval else { return }
-    lastPublished = now
-    publish(&responses)
   }
   private mutating func publish(_ responses: inout ResponseWriter) {
     guard draft.count > 0 else { return }

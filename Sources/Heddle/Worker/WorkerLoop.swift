@@ -14,9 +14,8 @@ final class WorkerLoop: @unchecked Sendable {
   private let handover = HandoverSocket(Descriptor(owning: WorkerRecipe.handoverNumber))
   @exclusivity(unchecked) private var requests: RingReader
   @exclusivity(unchecked) private var responses: ResponseWriter
-  @exclusivity(unchecked) private var runners: [JobRunner] = []
-  /// Whether jobs of a type come several at a time.
-  @exclusivity(unchecked) private var takesChunks: [Bool] = []
+  /// By type, and whether its jobs come several at a time.
+  @exclusivity(unchecked) private var runners: [(runner: JobRunner, takesChunks: Bool)] = []
   /// Whether what jobs print is told apart by marks.
   private let marksOutput = heddle_marks_output()
   private let encoder = MessageEncoder()
@@ -70,16 +69,16 @@ final class WorkerLoop: @unchecked Sendable {
       switch header.kind {
       case RequestKind.define:
         let name = unsafe ChunkDefinition.name(in: payload)
-        unsafe runners.append(JobRunner.make(named: name ?? String(decoding: payload, as: UTF8.self)))
-        unsafe takesChunks.append(name != nil)
+        let runner = unsafe JobRunner.make(named: name ?? String(decoding: payload, as: UTF8.self))
+        unsafe runners.append((runner, takesChunks: name != nil))
         pass(Frame.byteCount(payload: count))
       case RequestKind.job, RequestKind.beginJob:
         // Also of a job that was taken back, whose message would be the next one's otherwise.
         let attachments = header.attachmentCount == 0 ? [] : receive(Int(header.attachmentCount))
         // Written out here: each asynchronous function costs an allocation of its frame.
         guard unsafe begin(header, payload) else { break }
-        let runner = unsafe runners[Int(header.type)]
-        if unsafe takesChunks[Int(header.type)] {
+        let (runner, takesChunks) = unsafe runners[Int(header.type)]
+        if takesChunks {
           unsafe await runChunk(header, payload, runner)
           break
         }
@@ -142,7 +141,7 @@ final class WorkerLoop: @unchecked Sendable {
       let kind = unsafe await runner.run(item.bytes, segments: nil, attachments: [], decoder: decoder, encoder: encoder)
       let sent = sendMemories()
       unsafe writer.write(kind, encoder, attachmentCount: sent, &responses)
-      if unsafe encoder.hasSegments || encoder.hasAttachments || encoder.bytes.count > Frame.payloadLimit { encoder.reset() }
+      dropLargeResult()
     }
     pass(Frame.byteCount(payload: payload.count))
     unsafe writer.finish(&responses)
@@ -170,8 +169,12 @@ final class WorkerLoop: @unchecked Sendable {
       unsafe responses.ringIfParked()
       heddle_mark_output(unsafe lastPosition, 1)
     }
-    if unsafe encoder.hasSegments || encoder.hasAttachments || encoder.bytes.count > Frame.payloadLimit { encoder.reset() }
+    dropLargeResult()
     if unsafe burst & 15 == 1 || expectsLongJobs { reportIfDue() }
+  }
+  /// What a result holds is not kept until the next one.
+  private func dropLargeResult() {
+    if unsafe encoder.hasSegments || encoder.hasAttachments || encoder.bytes.count > Frame.payloadLimit { encoder.reset() }
   }
   /// Hands the memory that a result holds to the parent, before the frame that it belongs to: how many there are.
   ///
