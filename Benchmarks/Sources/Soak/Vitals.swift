@@ -19,7 +19,8 @@ struct Vitals: CustomStringConvertible {
 
   static func now() -> Vitals {
     Vitals(
-      descriptors: ProcessGauges.names(in: "/proc/self/fd").count, threads: ProcessGauges.names(in: "/proc/self/task").count, children: ProcessGauges.children().count,
+      descriptors: ProcessGauges.names(in: "/proc/self/fd").count, threads: ProcessGauges.names(in: "/proc/self/task").count,
+      children: ProcessGauges.children().count,
       regions: ProcessGauges.text(of: "/proc/self/maps").split(separator: "\n").count { $0.contains("memfd:heddle") },
       memory: (ProcessGauges.text(of: "/proc/self/statm").split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0) / 256)
   }
