@@ -1,19 +1,22 @@
 /// What a keyed container of a flat message knows; see `ContainerBox`.
-final class FlatKeyedPlace {
+@safe final class FlatKeyedPlace {
   /// Whose container it is.
   ///
   /// SAFETY: the encoder keeps the writer while it encodes; a container that somebody holds beyond that has it in `keeper`, set by
   /// `FlatWriter.releaseBoxes` before the encoder gives its writer up.
-  unowned(unsafe) let writer: FlatWriter
-  let memo: KeyMemo
+  let writer: Unmanaged<FlatWriter>
+  /// SAFETY: one of the writer's, and in `owner`.
+  let memo: Unmanaged<KeyMemo>
+  private let owner: KeyMemo
   @exclusivity(unchecked) var handle: FlatWriter.Handle
   /// Where in the memo's sequence the next key is expected.
   @exclusivity(unchecked) var cursor = 0
   @exclusivity(unchecked) var keeper: FlatWriter?
 
   init(writer: FlatWriter, memo: KeyMemo, handle: FlatWriter.Handle) {
-    unsafe self.writer = writer
-    self.memo = memo
+    unsafe self.writer = .passUnretained(writer)
+    unsafe self.memo = .passUnretained(memo)
+    owner = memo
     unsafe self.handle = handle
   }
 }
@@ -23,7 +26,7 @@ struct FlatKeyedEncodingContainer<Key: CodingKey>: KeyedEncodingContainerProtoco
   let place: FlatKeyedPlace
 
   private var writer: FlatWriter {
-    @inline(__always) get { unsafe place.writer }
+    @inline(__always) get { unsafe place.writer.takeUnretainedValue() }
   }
   private var handle: FlatWriter.Handle {
     @inline(__always) get { unsafe place.handle }
@@ -77,17 +80,26 @@ struct FlatKeyedEncodingContainer<Key: CodingKey>: KeyedEncodingContainerProtoco
   }
 
   @inline(__always)
-  private func symbol(of key: Key) -> Int { unsafe place.memo.symbol(of: key, at: &place.cursor, in: writer.symbols) }
+  private func symbol(of key: Key) -> Int {
+    unsafe place.writer._withUnsafeGuaranteedRef { writer in symbol(of: key, in: writer) }
+  }
+
+  @inline(__always)
+  private func symbol(of key: Key, in writer: FlatWriter) -> Int {
+    unsafe place.memo._withUnsafeGuaranteedRef { memo in unsafe memo.symbol(of: key, at: &place.cursor, in: writer.symbols) }
+  }
 
   @inline(__always)
   private func begin(_ key: Key) throws {
-    try writer.beginEntry(handle, symbol(of: key))
+    unsafe try place.writer._withUnsafeGuaranteedRef { writer in try writer.beginEntry(handle, symbol(of: key, in: writer)) }
   }
 
   @inline(__always)
   private func write(_ value: some WireScalar, _ key: Key) throws {
-    try begin(key)
-    value.write(to: writer.buffer)
+    unsafe try place.writer._withUnsafeGuaranteedRef { writer in
+      try writer.beginEntry(handle, symbol(of: key, in: writer))
+      value.write(to: writer.buffer)
+    }
   }
 
   /// These calls cannot throw, so a violation gives a container whose first write throws.

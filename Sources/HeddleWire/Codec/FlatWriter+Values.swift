@@ -55,10 +55,7 @@ extension FlatWriter {
   /// Lets a value encode itself at a place, where it may have written already.
   @inline(__always)
   func call<Value: Encodable>(_ value: Value, at start: Int, depth place: Int) throws {
-    guard openCalls < WireLimit.calls else {
-      hasFailed = true
-      throw EncodingError.nestedTooDeep(codingPath: codingPath(depth: place) ?? [])
-    }
+    guard openCalls < WireLimit.calls else { throw failDeep(at: place) }
     openCalls &+= 1
     do {
       try value.encode(to: FlatEncoder(writer: self, start: start, depth: place))
@@ -68,6 +65,12 @@ extension FlatWriter {
       throw error
     }
     openCalls &-= 1
+  }
+
+  @inline(never)
+  private func failDeep(at place: Int) -> any Error {
+    hasFailed = true
+    return EncodingError.nestedTooDeep(codingPath: codingPath(depth: place) ?? [])
   }
 
   @inline(__always)

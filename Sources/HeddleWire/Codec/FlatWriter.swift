@@ -184,11 +184,15 @@ final class FlatWriter {
   /// The keyed container of a handle, in a box that served before where one is free.
   @inline(__always)
   func keyedContainer<Key: CodingKey>(_ handle: Handle) -> KeyedEncodingContainer<Key> {
-    let memo = symbols.memo(for: Key.self)
-    guard let place = unsafe memo.box.free() else { return makeKeyedContainer(handle, memo) }
-    unsafe place.handle = handle
-    unsafe place.cursor = 0
-    return unsafe memo.box.container(as: KeyedEncodingContainer<Key>.self)
+    let memo = unsafe symbols.memo(for: Key.self)
+    guard let place = unsafe memo._withUnsafeGuaranteedRef({ memo in unsafe memo.box.freePlace }) else {
+      return unsafe makeKeyedContainer(handle, memo.takeUnretainedValue())
+    }
+    unsafe place._withUnsafeGuaranteedRef { place in
+      unsafe place.handle = handle
+      unsafe place.cursor = 0
+    }
+    return unsafe memo._withUnsafeGuaranteedRef { memo in unsafe memo.box.container(as: KeyedEncodingContainer<Key>.self) }
   }
 
   @inline(never)
@@ -209,7 +213,7 @@ final class FlatWriter {
   @inline(__always)
   func open(_ tag: WireTag, at start: Int, depth place: Int) -> Handle {
     guard start == buffer.count, place == depth, !isViolated else { return reopen(tag, at: start, depth: place) }
-    guard depth < WireLimit.nesting else { return refuse(.nestedTooDeep(codingPath: codingPath(depth: depth) ?? [])) }
+    guard depth < WireLimit.nesting else { return refuseDepth() }
     lastSerial &+= 1
     unsafe (frames + depth).initialize(to: Frame(serial: lastSerial, start: start, tag: tag))
     depth &+= 1
@@ -229,8 +233,10 @@ final class FlatWriter {
     return .dead
   }
 
-  private func refuse(_ error: EncodingError) -> Handle {
-    failure = failure ?? error
+  /// Out of line, because an error of a type that is not known here costs a look-up of metadata wherever it is inlined.
+  @inline(never)
+  private func refuseDepth() -> Handle {
+    failure = failure ?? .nestedTooDeep(codingPath: codingPath(depth: depth) ?? [])
     isViolated = true
     return .dead
   }

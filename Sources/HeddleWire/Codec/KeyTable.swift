@@ -8,7 +8,7 @@ final class KeyTable {
   private let names: ContiguousArray<String>
   /// Numbers by name; made when a table with many keys is searched the first time.
   private var numbers: [String: Int] = [:]
-  private let memos = TypeTable<KeyNumbers>()
+  private let memos = ObjectTable<KeyNumbers>()
 
   /// Up to which size a table is searched one by one.
   private static let smallCount = 16
@@ -53,10 +53,10 @@ final class KeyTable {
     return numbers[name] ?? -1
   }
 
-  /// Which numbers the keys of a type have here.
+  /// Which numbers the keys of a type have here; the table keeps that.
   @inline(__always)
-  func numbers(for type: (some CodingKey).Type) -> KeyNumbers {
-    memos.value(for: type) { KeyNumbers(for: type) }
+  func numbers<Key: CodingKey>(for type: Key.Type) -> Unmanaged<KeyNumbers> {
+    unsafe memos.object(for: type) { KeyNumbers(for: type) }
   }
 }
 
@@ -65,24 +65,24 @@ final class KeyNumbers {
   /// Whether the type's values are one byte at most, without references.
   let isByte: Bool
   /// The number by byte; -1 where the table lacks the key, -2 where not known yet.
-  private let byteNumbers: Cell<ContiguousArray<Int32>>
+  private let byteNumbers: PlainArray<Int32>
 
   /// What is no number.
   static var unknown: Int { -2 }
 
   init<Key: CodingKey>(for type: Key.Type) {
     isByte = MemoryLayout<Key>.size <= 1 && _isPOD(type)
-    byteNumbers = Cell(isByte ? ContiguousArray(repeating: -2, count: 256) : [])
+    byteNumbers = PlainArray(repeating: -2, count: isByte ? 256 : 0)
   }
 
   /// The number of a key of a type that `isByte`, -1 where the message does not have it.
   @inline(__always)
   func number(of key: some CodingKey, in reader: MessageReader) -> Int {
     let byte = byteValue(of: key)
-    let known = byteNumbers.value[byte]
+    let known = byteNumbers[byte]
     if known >= -1 { return Int(known) }
     let number = reader.keys.number(of: key.stringValue)
-    byteNumbers.value[byte] = Int32(truncatingIfNeeded: number)
+    byteNumbers[byte] = Int32(truncatingIfNeeded: number)
     return number
   }
 }

@@ -36,25 +36,28 @@ public final class MessageDecoder {
     _ type: Value.Type, from bytes: UnsafeRawBufferPointer, segments: (any SegmentSource)?, attachments: [Attachment] = []
   ) throws -> Value {
     defer { endMessage() }
-    let place: MessageReader.Place
-    do throws(ReadFailure) {
-      place = try unsafe reader.begin(WireBytes(bytes))
-    } catch {
-      throw reader.decodingError(error, type, codingPath: [])
+    // SAFETY: nobody but `endMessage` gives the reader away.
+    return unsafe try Unmanaged.passUnretained(reader)._withUnsafeGuaranteedRef { reader in
+      let place: MessageReader.Place
+      do throws(ReadFailure) {
+        place = try unsafe reader.begin(WireBytes(bytes))
+      } catch {
+        throw reader.decodingError(error, type, codingPath: [])
+      }
+      if let segments {
+        reader.segments.source = segments
+        unsafe reader.segments.prepareLarge = prepareLargeArray
+      }
+      if !attachments.isEmpty { reader.attachments = attachments }
+      // SAFETY: the two types are the same one.
+      if Value.self == Int.self { return unsafe unsafeBitCast(try reader.integer(at: place), to: Value.self) }
+      return try reader.value(type, at: place)
     }
-    if let segments {
-      reader.segments.source = segments
-      unsafe reader.segments.prepareLarge = prepareLargeArray
-    }
-    if !attachments.isEmpty { reader.attachments = attachments }
-    // SAFETY: the two types are the same one.
-    if Value.self == Int.self { return unsafe unsafeBitCast(try reader.integer(at: place), to: Value.self) }
-    return try reader.value(type, at: place)
   }
 
   /// Forgets the message, and gives the reader away when a container is still held by somebody: it must not see a later message.
   private func endMessage() {
-    reader.end()
+    unsafe Unmanaged.passUnretained(reader)._withUnsafeGuaranteedRef { reader in reader.end() }
     guard !isKnownUniquelyReferenced(&current.value) else { return }
     reader.releaseBoxes()
     let accusation = reader.accusation

@@ -58,19 +58,34 @@ public final class MessageEncoder {
   }
 
   private func encodeFlatOrTree<Value: Encodable>(_ value: Value) throws {
-    let writer = self.writer
-    if unsafe treeTypes.isEmpty || !treeTypes.contains(ObjectIdentifier(Value.self)) {
-      if writer.writeBare(value) { return }
+    // SAFETY: nobody but `dropStaleContainers` gives the writer away.
+    let isWritten = unsafe try Unmanaged.passUnretained(writer)._withUnsafeGuaranteedRef { writer in
+      if unsafe !treeTypes.isEmpty && treeTypes.contains(ObjectIdentifier(Value.self)) { return false }
+      if writer.writeBare(value) { return true }
       writer.beginMessage()
       do {
         try writer.append(value)
-        // An error that came out is the value's answer; one that was swallowed left half a value behind.
-        if !writer.isViolated, !writer.hasFailed { return writer.endMessage() }
-      } catch  where !writer.isViolated {
-        throw error
-      } catch {}
-      if let failure = writer.failure { throw failure }
+      } catch {
+        return try answer(error, writer)
+      }
+      // An error that came out is the value's answer; one that was swallowed left half a value behind.
+      if writer.isViolated || writer.hasFailed { return try answer(nil, writer) }
+      writer.endMessage()
+      return true
     }
+    if !isWritten { try encodeTree(value) }
+  }
+
+  /// Throws what is the value's own error; false where the tree has to say.
+  @inline(never)
+  private func answer(_ error: (any Error)?, _ writer: FlatWriter) throws -> Bool {
+    if let error, !writer.isViolated { throw error }
+    if let failure = writer.failure { throw failure }
+    return false
+  }
+
+  @inline(never)
+  private func encodeTree<Value: Encodable>(_ value: Value) throws {
     let context = TreeContext(blocks: blocks)
     let root = try context.node(for: value, codingPath: [])
     if let failure = context.failure { throw failure }

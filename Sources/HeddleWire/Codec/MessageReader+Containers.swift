@@ -35,8 +35,12 @@ extension MessageReader {
       try enterContainer(at: place)
       return KeyedPlace(position: place.position, end: UInt32(truncatingIfNeeded: end), depth: place.depth)
     } catch {
-      throw decodingError(error, [String: Any].self, codingPath: codingPath(of: place))
+      throw noKeyed(error, at: place)
     }
+  }
+  @inline(never)
+  private func noKeyed(_ failure: ReadFailure, at place: Place) -> any Error {
+    decodingError(failure, [String: Any].self, codingPath: codingPath(of: place))
   }
 
   /// Opens the unkeyed container at a place where elements were written one by one.

@@ -24,9 +24,12 @@ extension MessageReader {
   @inline(__always)
   func integer(at place: Place) throws -> Int {
     var position = Int(place.position)
-    do throws(ReadFailure) { return try Int.read(from: self, at: &position) } catch {
-      throw decodingError(error, Int.self, codingPath: codingPath(of: place))
-    }
+    do throws(ReadFailure) { return try Int.read(from: self, at: &position) } catch { throw unreadable(error, Int.self, at: place) }
+  }
+
+  @inline(never)
+  private func unreadable(_ failure: ReadFailure, _ type: Any.Type, at place: Place) -> any Error {
+    decodingError(failure, type, codingPath: codingPath(of: place))
   }
 
   @inline(__always)

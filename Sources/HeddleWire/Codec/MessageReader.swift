@@ -27,9 +27,10 @@ final class MessageReader {
   }
 
   /// The variables that every read looks at.
-  private struct State {
+  @safe private struct State {
     var bytes = WireBytes.empty
-    var keys = KeyTable()
+    /// SAFETY: the reader's `ownKeys`.
+    var keys: Unmanaged<KeyTable>
     /// How many trails were used since they were cleared.
     var usedTrails = 0
     var openCalls = 0
@@ -46,11 +47,13 @@ final class MessageReader {
     var accusation: String?
   }
 
-  private let state = Cell(State())
+  private let state: Cell<State>
+  /// The table of the message that was read last.
+  private var ownKeys = KeyTable()
   let segments = SegmentStore()
   let kinds = TravelKinds()
   /// The box for the next keyed container, by key type.
-  private let boxes = TypeTable<KeyedBox>()
+  private let boxes = ObjectTable<KeyedBox>()
   /// SAFETY: `WireLimit.nesting` trails, all initialised; containers are no deeper.
   private let trails = UnsafeMutablePointer<Trail>.allocate(capacity: WireLimit.nesting)
   /// The tables met last, which messages of the same types have again.
@@ -69,6 +72,7 @@ final class MessageReader {
   static let indexThreshold = 16
 
   init() {
+    state = Cell(unsafe State(keys: .passUnretained(ownKeys)))
     unsafe trails.initialize(repeating: Trail(), count: WireLimit.nesting)
   }
 
@@ -82,8 +86,11 @@ final class MessageReader {
   }
 
   private(set) var keys: KeyTable {
-    @inline(__always) get { state.value.keys }
-    @inline(__always) set { state.value.keys = newValue }
+    get { ownKeys }
+    set {
+      ownKeys = newValue
+      unsafe state.value.keys = .passUnretained(newValue)
+    }
   }
 
   /// Whether there is a message; a container that outlived its own must not touch memory.
@@ -161,7 +168,12 @@ final class MessageReader {
   }
 
   private func readKeys(_ text: WireBytes) throws(ReadFailure) {
-    if keys.has(text: text) { return }
+    if unsafe state.value.keys._withUnsafeGuaranteedRef({ keys in keys.has(text: text) }) { return }
+    try findKeys(text)
+  }
+
+  @inline(never)
+  private func findKeys(_ text: WireBytes) throws(ReadFailure) {
     if let known = knownKeys.first(where: { table in table.has(text: text) }) {
       keys = known
       return
@@ -186,17 +198,27 @@ final class MessageReader {
   /// The keyed container at a place, in a box that served before where one is free.
   @inline(__always)
   func keyedContainer<Key: CodingKey>(_ opened: KeyedPlace) -> KeyedDecodingContainer<Key> {
-    let kept = boxes.value(for: Key.self) { KeyedBox() }
-    guard let place = unsafe kept.box.free() else { return makeKeyedContainer(opened, kept) }
-    unsafe place.container = opened
-    unsafe place.message = message
-    unsafe place.numbers = unsafe .passUnretained(keys.numbers(for: Key.self))
-    return unsafe kept.box.container(as: KeyedDecodingContainer<Key>.self)
+    let kept = unsafe boxes.object(for: Key.self) { KeyedBox() }
+    guard let place = unsafe kept._withUnsafeGuaranteedRef({ kept in unsafe kept.box.freePlace }) else {
+      return unsafe makeKeyedContainer(opened, kept.takeUnretainedValue())
+    }
+    unsafe place._withUnsafeGuaranteedRef { place in
+      unsafe place.container = opened
+      unsafe place.message = message
+      unsafe place.numbers = unsafe numbers(for: Key.self)
+    }
+    return unsafe kept._withUnsafeGuaranteedRef { kept in unsafe kept.box.container(as: KeyedDecodingContainer<Key>.self) }
+  }
+
+  /// Which numbers the keys of a type have in the message's table.
+  @inline(__always)
+  private func numbers<Key: CodingKey>(for type: Key.Type) -> Unmanaged<KeyNumbers> {
+    unsafe state.value.keys._withUnsafeGuaranteedRef { keys in unsafe keys.numbers(for: type) }
   }
 
   @inline(never)
   private func makeKeyedContainer<Key: CodingKey>(_ opened: KeyedPlace, _ kept: KeyedBox) -> KeyedDecodingContainer<Key> {
-    let place = WireKeyedPlace(reader: self, container: opened, message: message, numbers: keys.numbers(for: Key.self))
+    let place = unsafe WireKeyedPlace(reader: self, container: opened, message: message, numbers: numbers(for: Key.self))
     let container = KeyedDecodingContainer(WireKeyedDecodingContainer<Key>(place: place))
     // One of the same type that is still in use around this one is not looked at any more, so it keeps its reader itself.
     unsafe kept.box.drop()?.keeper = self

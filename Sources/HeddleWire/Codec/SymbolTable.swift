@@ -5,9 +5,9 @@
 /// its limits is emptied before the next message.
 final class SymbolTable {
   private struct Symbol {
-    let name: String
     /// Where the table's entry for this key lies in `text`.
-    let text: Range<Int>
+    let textStart: Int
+    let textEnd: Int
     /// The message that `number` belongs to.
     var message: UInt64 = 0
     var number = 0
@@ -25,26 +25,28 @@ final class SymbolTable {
   private static let textLimit = 65_536
 
   private struct State {
-    var symbols: ContiguousArray<Symbol> = []
     var message: UInt64 = 0
-    /// The symbols of this message, and behind them leftovers of others; a symbol's number is its place.
-    var used: ContiguousArray<Int> = []
     /// How many keys this message has.
     var usedCount = 0
   }
 
   private let state = Cell(State())
+  private let symbols = PlainArray<Symbol>()
+  private var names: ContiguousArray<String> = []
+  /// The symbols of this message, and behind them leftovers of others; a symbol's number is its place.
+  private let used = PlainArray<Int>()
   private var indexes: [String: Int] = [:]
   private let text = WriteBuffer()
-  private let memos = TypeTable<KeyMemo>()
+  private let memos = ObjectTable<KeyMemo>()
 
   /// Forgets the numbers of the last message, and the symbols where they became many.
   func beginMessage(of writer: FlatWriter) {
     state.value.message &+= 1
     state.value.usedCount = 0
-    if state.value.used.count > Self.symbolLimit { state.value.used = [] }
-    guard state.value.symbols.count > Self.symbolLimit || text.count > Self.textLimit else { return }
-    state.value.symbols.removeAll()
+    if used.count > Self.symbolLimit { used.removeAll() }
+    guard symbols.count > Self.symbolLimit || text.count > Self.textLimit else { return }
+    symbols.removeAll()
+    names.removeAll()
     indexes.removeAll()
     text.removeAll()
     releaseBoxes(of: writer)
@@ -56,52 +58,43 @@ final class SymbolTable {
     memos.forEach { memo in unsafe memo.box.drop()?.keeper = writer }
   }
 
+  /// What is known about the keys of a type; this table keeps it until the next message.
   @inline(__always)
-  func memo(for type: (some CodingKey).Type) -> KeyMemo {
-    memos.value(for: type) { KeyMemo(for: type) }
+  func memo<Key: CodingKey>(for type: Key.Type) -> Unmanaged<KeyMemo> {
+    unsafe memos.object(for: type) { KeyMemo(for: type) }
   }
 
   func symbol(named name: String) -> Int {
     if let known = indexes[name] { return known }
     let start = text.count
     text.append(utf8: name)
-    state.value.symbols.append(Symbol(name: name, text: start..<text.count))
-    indexes[name] = state.value.symbols.count - 1
-    return state.value.symbols.count - 1
+    names.append(name)
+    symbols.append(Symbol(textStart: start, textEnd: text.count))
+    indexes[name] = symbols.count - 1
+    return symbols.count - 1
   }
 
   func name(of symbol: Int) -> String {
-    state.value.symbols[symbol].name
+    names[symbol]
   }
 
   /// The number of a symbol in this message, the next free one at its first use.
   @inline(__always)
   func number(of symbol: Int) -> Int {
-    if state.value.symbols[symbol].message == state.value.message { return state.value.symbols[symbol].number }
+    if symbols[symbol].message == state.value.message { return symbols[symbol].number }
     let number = state.value.usedCount
-    Self.begin(&state.value.symbols[symbol], message: state.value.message, number: number)
-    state.value.usedCount = number + 1
-    if number < state.value.used.count {
-      // Messages of one type have the same keys in the same places.
-      if state.value.used[number] != symbol { state.value.used[number] = symbol }
-    } else {
-      state.value.used.append(symbol)
-    }
+    symbols[symbol].message = state.value.message
+    symbols[symbol].number = number
+    symbols[symbol].frame = 0
+    state.value.usedCount = number &+ 1
+    if number < used.count { used[number] = symbol } else { used.append(symbol) }
     return number
-  }
-
-  /// All in one access: each would check anew that the array is not shared.
-  @inline(__always)
-  private static func begin(_ symbol: inout Symbol, message: UInt64, number: Int) {
-    symbol.message = message
-    symbol.number = number
-    symbol.frame = 0
   }
 
   /// Notes that a frame writes this key now, and returns the serial of the frame that did so last, 0 where none did in this message.
   func noteUse(of symbol: Int, by frame: UInt64) -> UInt64 {
-    let previous = state.value.symbols[symbol].frame
-    state.value.symbols[symbol].frame = frame
+    let previous = symbols[symbol].frame
+    symbols[symbol].frame = frame
     return previous
   }
 
@@ -109,9 +102,9 @@ final class SymbolTable {
   func appendTable(to buffer: borrowing WriteBuffer) {
     buffer.append(varint: UInt64(state.value.usedCount))
     for number in 0..<state.value.usedCount {
-      let range = state.value.symbols[state.value.used[number]].text
+      let symbol = symbols[used[number]]
       // SAFETY: the range was written by `symbol(named:)`, and `text` only grows until it is emptied together with the symbols.
-      unsafe buffer.append(contentsOf: UnsafeRawBufferPointer(rebasing: text.bytes[range]))
+      unsafe buffer.append(contentsOf: UnsafeRawBufferPointer(rebasing: text.bytes[symbol.textStart..<symbol.textEnd]))
     }
   }
 }
@@ -124,7 +117,7 @@ final class KeyMemo {
   /// Whether the type's values are one byte at most, without references.
   let isByte: Bool
   /// For byte keys: the symbol by byte, -1 where not known yet.
-  private let byteSymbols: Cell<ContiguousArray<Int>>
+  private let byteSymbols: PlainArray<Int>
   /// For other keys: names and symbols in order of first use, `sequenceLimit` at most.
   private var sequence: ContiguousArray<(name: String, symbol: Int)> = []
 
@@ -139,7 +132,7 @@ final class KeyMemo {
   init<Key: CodingKey>(for type: Key.Type) {
     // Equal bytes of such a value mean the same key, because it can refer to nothing else.
     isByte = MemoryLayout<Key>.size <= 1 && _isPOD(type)
-    byteSymbols = Cell(isByte ? ContiguousArray(repeating: -1, count: 256) : [])
+    byteSymbols = PlainArray(repeating: -1, count: isByte ? 256 : 0)
   }
 
   /// The symbol of a key.
@@ -148,10 +141,10 @@ final class KeyMemo {
   func symbol<Key: CodingKey>(of key: Key, at cursor: inout Int, in symbols: SymbolTable) -> Int {
     guard isByte else { return symbol(named: key.stringValue, at: &cursor, in: symbols) }
     let byte = byteValue(of: key)
-    let known = byteSymbols.value[byte]
+    let known = byteSymbols[byte]
     if known >= 0 { return known }
     let symbol = symbols.symbol(named: key.stringValue)
-    byteSymbols.value[byte] = symbol
+    byteSymbols[byte] = symbol
     return symbol
   }
 

@@ -111,7 +111,19 @@ struct WireBytes {
   }
 
   func equals(_ other: UnsafeRawBufferPointer) -> Bool {
-    unsafe UnsafeRawBufferPointer(start: base, count: count).elementsEqual(other)
+    guard count == other.count else { return false }
+    guard let base = unsafe base, let start = other.baseAddress else { return true }
+    var place = 0
+    while place &+ 8 <= count {
+      guard unsafe base.loadUnaligned(fromByteOffset: place, as: UInt64.self) == start.loadUnaligned(fromByteOffset: place, as: UInt64.self)
+      else { return false }
+      place &+= 8
+    }
+    while place < count {
+      guard unsafe base.load(fromByteOffset: place, as: UInt8.self) == start.load(fromByteOffset: place, as: UInt8.self) else { return false }
+      place &+= 1
+    }
+    return true
   }
 
   /// Where the value at `position` ends, in constant time.

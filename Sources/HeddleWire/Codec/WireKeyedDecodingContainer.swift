@@ -4,7 +4,7 @@
   ///
   /// SAFETY: the decoder keeps the reader while it decodes; a container that somebody holds beyond that has it in `keeper`, set by
   /// `MessageReader.releaseBoxes` before the decoder gives its reader up.
-  unowned(unsafe) let reader: MessageReader
+  let reader: Unmanaged<MessageReader>
   @exclusivity(unchecked) var container: MessageReader.KeyedPlace
   /// The message that it was opened in.
   @exclusivity(unchecked) var message: UInt64
@@ -14,11 +14,11 @@
   @exclusivity(unchecked) var numbers: Unmanaged<KeyNumbers>
   @exclusivity(unchecked) var keeper: MessageReader?
 
-  init(reader: MessageReader, container: MessageReader.KeyedPlace, message: UInt64, numbers: KeyNumbers) {
-    unsafe self.reader = reader
+  init(reader: MessageReader, container: MessageReader.KeyedPlace, message: UInt64, numbers: Unmanaged<KeyNumbers>) {
+    unsafe self.reader = .passUnretained(reader)
     unsafe self.container = container
     unsafe self.message = message
-    unsafe self.numbers = unsafe .passUnretained(numbers)
+    unsafe self.numbers = unsafe numbers
   }
 }
 
@@ -27,7 +27,7 @@ struct WireKeyedDecodingContainer<Key: CodingKey>: KeyedDecodingContainerProtoco
   let place: WireKeyedPlace
 
   private var reader: MessageReader {
-    @inline(__always) get { unsafe place.reader }
+    @inline(__always) get { unsafe place.reader.takeUnretainedValue() }
   }
   private var container: MessageReader.KeyedPlace {
     @inline(__always) get { unsafe place.container }
@@ -39,17 +39,17 @@ struct WireKeyedDecodingContainer<Key: CodingKey>: KeyedDecodingContainerProtoco
   var allKeys: [Key] {
     var keys: [Key] = []
     // Entries that cannot be read are an error to whoever reads them; this property cannot throw.
-    guard isCurrent else { return [] }
+    guard unsafe place.message == reader.message else { return [] }
     try? reader.forEachEntry(of: container) { (number, _) throws(ReadFailure) in
       if let key = Key(stringValue: try reader.keys.name(of: number)) { keys.append(key) }
     }
     return keys
   }
 
-  func contains(_ key: Key) -> Bool { (try? find(key)) ?? nil != nil }
+  func contains(_ key: Key) -> Bool { withReader { reader in (try? find(key, reader)) ?? nil != nil } }
 
   func decodeNil(forKey key: Key) throws -> Bool {
-    try reader.isNull(at: try require(key))
+    try withReader { reader in try reader.isNull(at: try require(key, reader)) }
   }
 
   func decode(_ type: Bool.Type, forKey key: Key) throws -> Bool { try read(type, key) }
@@ -70,7 +70,7 @@ struct WireKeyedDecodingContainer<Key: CodingKey>: KeyedDecodingContainerProtoco
   func decode(_ type: UInt128.Type, forKey key: Key) throws -> UInt128 { try read(type, key) }
 
   func decode<Value: Decodable>(_ type: Value.Type, forKey key: Key) throws -> Value {
-    try decode(type, at: try require(key))
+    try withReader { reader in try decode(type, at: try require(key, reader), reader) }
   }
 
   func decodeIfPresent(_ type: Bool.Type, forKey key: Key) throws -> Bool? { try readIfPresent(type, key) }
@@ -91,8 +91,10 @@ struct WireKeyedDecodingContainer<Key: CodingKey>: KeyedDecodingContainerProtoco
   func decodeIfPresent(_ type: UInt128.Type, forKey key: Key) throws -> UInt128? { try readIfPresent(type, key) }
 
   func decodeIfPresent<Value: Decodable>(_ type: Value.Type, forKey key: Key) throws -> Value? {
-    guard let position = try present(key) else { return nil }
-    return try decode(type, at: position)
+    try withReader { reader in
+      guard let position = try present(key, reader) else { return nil }
+      return try decode(type, at: position, reader)
+    }
   }
 
   func nestedContainer<NestedKey: CodingKey>(
@@ -117,14 +119,16 @@ struct WireKeyedDecodingContainer<Key: CodingKey>: KeyedDecodingContainerProtoco
 
   private static var staleUse: String { "The container is used after the value that it belongs to was decoded." }
 
-  /// Whether the message that it was opened in is still the one being read.
-  private var isCurrent: Bool {
-    @inline(__always) get { unsafe place.message == reader.message }
+  /// Calls `body` with the reader, without counting a reference: that of each of a container's calls took a quarter of a small message's time.
+  @inline(__always)
+  private func withReader<Result>(_ body: (MessageReader) throws -> Result) rethrows -> Result {
+    unsafe try place.reader._withUnsafeGuaranteedRef(body)
   }
 
   @inline(__always)
-  private func find(_ key: Key) throws(ReadFailure) -> Int? {
-    guard isCurrent else { throw .corrupted(Self.staleUse) }
+  private func find(_ key: Key, _ reader: MessageReader) throws(ReadFailure) -> Int? {
+    // The message that it was opened in has to be the one that is being read still.
+    guard unsafe place.message == reader.message else { throw .corrupted(Self.staleUse) }
     let number = unsafe place.numbers._withUnsafeGuaranteedRef { numbers in
       numbers.isByte ? numbers.number(of: key, in: reader) : KeyNumbers.unknown
     }
@@ -134,58 +138,76 @@ struct WireKeyedDecodingContainer<Key: CodingKey>: KeyedDecodingContainerProtoco
 
   /// The position of a key's value, nil where it is nil or missing.
   @inline(__always)
-  private func present(_ key: Key) throws -> Int? {
+  private func present(_ key: Key, _ reader: MessageReader) throws -> Int? {
     do throws(ReadFailure) {
-      guard let position = try find(key), try reader.tag(at: position) != .null else { return nil }
+      guard let position = try find(key, reader), try reader.tag(at: position) != .null else { return nil }
       return position
     } catch {
-      throw reader.decodingError(error, Any.self, codingPath: codingPath + [key])
+      throw unreadable(error, key)
     }
   }
 
+  private func require(_ key: Key) throws -> Int { try withReader { reader in try require(key, reader) } }
+
   @inline(__always)
-  private func require(_ key: Key) throws -> Int {
+  private func require(_ key: Key, _ reader: MessageReader) throws -> Int {
     do throws(ReadFailure) {
-      if let position = try find(key) { return position }
+      if let position = try find(key, reader) { return position }
     } catch {
-      throw reader.decodingError(error, Any.self, codingPath: codingPath + [key])
+      throw unreadable(error, key)
     }
-    throw DecodingError.keyNotFound(
+    throw missing(key)
+  }
+
+  // Out of line: what is only made for an error is not to be set up for each value.
+  @inline(never)
+  private func unreadable(_ failure: ReadFailure, _ key: any CodingKey) -> any Error {
+    reader.decodingError(failure, Any.self, codingPath: codingPath + [key])
+  }
+  @inline(never)
+  private func missing(_ key: Key) -> any Error {
+    DecodingError.keyNotFound(
       key, .init(codingPath: codingPath, debugDescription: "No value is associated with the key \"\(key.stringValue)\"."))
+  }
+  @inline(never)
+  private func unreadable(_ failure: ReadFailure, _ type: Any.Type, at position: Int) -> any Error {
+    reader.decodingError(failure, type, codingPath: reader.codingPath(of: container.place(ofValueAt: position)))
   }
 
   // MARK: Values
 
   @inline(__always)
   private func read<Scalar: WireScalar>(_ type: Scalar.Type, _ key: Key) throws -> Scalar {
-    try read(type, at: try require(key))
+    try withReader { reader in try read(type, at: try require(key, reader), reader) }
   }
 
   @inline(__always)
   private func readIfPresent<Scalar: WireScalar>(_ type: Scalar.Type, _ key: Key) throws -> Scalar? {
-    guard let position = try present(key) else { return nil }
-    return try read(type, at: position)
+    try withReader { reader in
+      guard let position = try present(key, reader) else { return nil }
+      return try read(type, at: position, reader)
+    }
   }
 
   @inline(__always)
-  private func read<Scalar: WireScalar>(_ type: Scalar.Type, at start: Int) throws -> Scalar {
+  private func read<Scalar: WireScalar>(_ type: Scalar.Type, at start: Int, _ reader: MessageReader) throws -> Scalar {
     var position = start
     do throws(ReadFailure) {
       let value = try Scalar.read(from: reader, at: &position)
       try reader.advance(container, to: position)
       return value
     } catch {
-      throw reader.decodingError(error, type, codingPath: reader.codingPath(of: container.place(ofValueAt: start)))
+      throw unreadable(error, type, at: start)
     }
   }
 
   @inline(__always)
-  private func decode<Value: Decodable>(_ type: Value.Type, at position: Int) throws -> Value {
+  private func decode<Value: Decodable>(_ type: Value.Type, at position: Int, _ reader: MessageReader) throws -> Value {
     let value = try reader.value(type, at: container.place(ofValueAt: position))
     do throws(ReadFailure) {
       try reader.advance(container, to: try reader.end(ofValueAt: position))
     } catch {
-      throw reader.decodingError(error, type, codingPath: reader.codingPath(of: container.place(ofValueAt: position)))
+      throw unreadable(error, type, at: position)
     }
     return value
   }
@@ -198,10 +220,10 @@ struct WireKeyedDecodingContainer<Key: CodingKey>: KeyedDecodingContainerProtoco
 
   private func superDecoder(under key: any CodingKey) throws -> any Decoder {
     do throws(ReadFailure) {
-      guard isCurrent else { throw .corrupted(Self.staleUse) }
+      guard unsafe place.message == reader.message else { throw .corrupted(Self.staleUse) }
       if let position = try reader.find(named: key.stringValue, in: container) { return nestedDecoder(at: position) }
     } catch {
-      throw reader.decodingError(error, Any.self, codingPath: codingPath + [key])
+      throw unreadable(error, key)
     }
     return WireDecoder(reader: reader, place: reader.addAbsent(key: key.stringValue, in: containerPlace))
   }
