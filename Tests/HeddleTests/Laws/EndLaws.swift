@@ -1,6 +1,5 @@
 import Heddle
 import HeddleSystem
-import Synchronization
 import Testing
 
 extension Core {
@@ -44,7 +43,7 @@ extension Core {
       async throws
     {
       try await withSubject(kind) { subject in
-        let calls = Mutex<[Int]>([])
+        let calls = Locked<[Int]>([])
         let future = subject.submit(Doubled(value: 21))
         for number in 0..<10 { future.onCompletion { _ in calls.withLock { $0.append(number) } } }
         let value = try await future.value

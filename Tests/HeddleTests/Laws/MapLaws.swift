@@ -1,6 +1,5 @@
 import Heddle
 import HeddleSystem
-import Synchronization
 import Testing
 
 extension Core {
@@ -50,7 +49,7 @@ extension Core {
     @Test(arguments: Kind.allCases, [MapOrder.input, .completion])
     func `no more than inFlight items are taken before their outputs are`(kind: Kind, order: MapOrder) async throws {
       try await withSubject(kind) { subject in
-        let taken = Mutex(0)
+        let taken = Locked(0)
         let jobs = (0..<200).lazy.map { number in
           taken.withLock { $0 += 1 }
           return Doubled(value: number)
@@ -66,7 +65,7 @@ extension Core {
     }
     @Test(arguments: Kind.allCases) func `a map over an infinite sequence is lazy`(kind: Kind) async throws {
       try await withSubject(kind) { subject in
-        let taken = Mutex(0)
+        let taken = Locked(0)
         let endless = sequence(first: 0) { $0 + 1 }.lazy.map { number in
           taken.withLock { $0 += 1 }
           return Doubled(value: number)

@@ -53,7 +53,8 @@ enum Watchdog {
     var lastWait = 0
     var isRunning = false
   }
-  private static let state = Mutex(State())
+  // Not the standard library's Mutex, of which the thread sanitizer knows nothing.
+  private static let state = Locked(State())
   private static let parker = Parker()
   // For one test case. The helper `within` gives up earlier, and more gently.
   private static let limit = Duration.seconds(60)

@@ -1,5 +1,4 @@
 import HeddleSystem
-import Synchronization
 import Testing
 
 @testable import Heddle
@@ -42,7 +41,7 @@ import Testing
   }
   @Test func `actions of a timer run in order of their times, and those taken back do not`() async throws {
     let timer = DeadlineTimer()
-    let ran = Mutex<[Int]>([])
+    let ran = Locked<[Int]>([])
     let begin = MonotonicTime.now
     let spans = [50, 10, 30, 10, 20]
     let tickets = spans.enumerated().map { index, span in
