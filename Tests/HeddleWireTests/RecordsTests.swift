@@ -3,9 +3,15 @@ import Testing
 
 @Suite struct RecordsTests {
   @Test func `items come back with their kinds, whatever their sizes`() {
-    var bytes: [UInt8] = []
     let items = (0..<40).map { number in [UInt8](repeating: UInt8(number), count: number * number % 23) }
-    for (number, item) in items.enumerated() { unsafe item.withUnsafeBytes { unsafe Records.append($0, kind: UInt32(number), to: &bytes) } }
+    var bytes = [UInt8](repeating: 0xee, count: items.reduce(0) { $0 + Records.byteCount($1.count) })
+    var end = 0
+    for (number, item) in items.enumerated() {
+      unsafe bytes.withUnsafeMutableBytes { bytes in
+        unsafe item.withUnsafeBytes { unsafe Records.write($0, kind: UInt32(number), at: bytes.baseAddress! + end) }
+      }
+      end += Records.byteCount(item.count)
+    }
     unsafe bytes.withUnsafeBytes { raw in
       var offset = 0
       for (number, item) in items.enumerated() {

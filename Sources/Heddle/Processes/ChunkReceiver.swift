@@ -18,23 +18,36 @@ final class ChunkReceiver<Output: Codable & Sendable>: ResultReceiver {
     let chunk = unsafe unsafeDowncast(future, to: MapChunk<Output>.self)
     if let tag = ItemTag(answer.kind) {
       var piece = ChunkPiece<Output>(first: tag.index)
-      unsafe take(tag.kind, answer.bytes, answer.segments, answer.attachments, decoder, &piece)
+      do { piece.succeed(unsafe try items.output(tag.kind, answer.bytes, answer.segments, answer.attachments, decoder)) } catch {
+        piece.fail(error)
+      }
       return chunk.receive(piece, isLast: answer.isLast, nanoseconds: 0)
     }
     guard let head = unsafe RecordsHead(answer.bytes) else { return chunk.receive(nil, isLast: answer.isLast, nanoseconds: 0) }
-    var piece = ChunkPiece<Output>(first: Int(head.first))
-    unsafe piece.values.reserveCapacity(min(chunk.count, answer.bytes.count / 16))
-    var offset = RecordsHead.byteCount
-    while let record = unsafe Records.next(in: answer.bytes, at: &offset) {
-      unsafe take(record.kind, record.bytes, nil, [], decoder, &piece)
-    }
-    chunk.receive(piece, isLast: answer.isLast, nanoseconds: head.nanoseconds)
+    chunk.receive(unsafe piece(answer.bytes, head, atMost: chunk.count + 1, decoder), isLast: answer.isLast, nanoseconds: head.nanoseconds)
   }
-  private func take(
-    _ kind: UInt32, _ bytes: UnsafeRawBufferPointer, _ segments: (any SegmentSource)?, _ attachments: [Attachment],
-    _ decoder: MessageDecoder, _ piece: inout ChunkPiece<Output>
-  ) {
-    do { piece.succeed(unsafe try items.output(kind, bytes, segments, attachments, decoder)) } catch { piece.fail(error) }
+  /// The outputs of a frame of records, decoded where they are to lie: an array's `append` looks up metadata for each.
+  ///
+  /// - Parameter limit: more than the chunk has, so that one that has too many is seen to.
+  private func piece(
+    _ bytes: UnsafeRawBufferPointer, _ head: RecordsHead, atMost limit: Int, _ decoder: MessageDecoder
+  ) -> ChunkPiece<Output> {
+    var piece = ChunkPiece<Output>(first: Int(head.first))
+    var failures: [(index: Int, error: any Error)] = []
+    let capacity = min(limit, bytes.count / Records.headByteCount)
+    unsafe piece.values = ContiguousArray(unsafeUninitializedCapacity: capacity) { values, count in
+      var offset = RecordsHead.byteCount
+      while count < capacity, let record = unsafe Records.next(in: bytes, at: &offset) {
+        do {
+          unsafe (values.baseAddress! + count).initialize(to: try items.output(record.kind, record.bytes, nil, [], decoder))
+          count &+= 1
+        } catch {
+          failures.append((piece.first + count + failures.count, error))
+        }
+      }
+    }
+    piece.failures = failures
+    return piece
   }
 }
 
@@ -52,16 +65,17 @@ extension ProcessPoolExecutor: ChunkingExecutor {
   private static var chunkByteLimit: Int { 1 << 16 }
   /// Sends the first few items together, as many as fit a frame; one that is large, or cannot be encoded, goes alone.
   @usableFromInline func startUnit<J: Job>(_ jobs: ArraySlice<J>) -> (MapUnit<J.Output>, Int) {
-    var records: [UInt8] = []
-    records.reserveCapacity(min(32 * jobs.count, Self.chunkByteLimit))
     var count = 0
-    EncoderCache.withEncoder { encoder in
-      for job in jobs {
-        guard (try? encoder.encode(job)) != nil, !encoder.hasSegments, !encoder.hasAttachments else { return }
-        let size = unsafe Records.byteCount(encoder.bytes.count)
-        guard records.count + size <= Self.chunkByteLimit else { return }
-        unsafe Records.append(encoder.bytes, kind: 0, to: &records)
-        count += 1
+    let records = unsafe [UInt8](unsafeUninitializedCapacity: Self.chunkByteLimit) { buffer, byteCount in
+      EncoderCache.withEncoder { encoder in
+        for job in jobs {
+          guard (try? encoder.encode(job)) != nil, !encoder.hasSegments, !encoder.hasAttachments else { return }
+          let size = unsafe Records.byteCount(encoder.bytes.count)
+          guard byteCount + size <= Self.chunkByteLimit else { return }
+          unsafe Records.write(encoder.bytes, kind: 0, at: buffer.baseAddress! + byteCount)
+          byteCount += size
+          count += 1
+        }
       }
     }
     // The ordinary way says what is wrong with it.

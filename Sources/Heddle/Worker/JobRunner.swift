@@ -3,13 +3,8 @@ import HeddleWire
 
 /// Runs the jobs of one type in a worker.
 class JobRunner {
-  /// Runs the job in `bytes` and leaves what is to be sent back in `encoder`.
-  ///
-  /// Returns the `ResultKind`.
-  func run(
-    _ bytes: UnsafeRawBufferPointer, segments: (any SegmentSource)?, attachments: [Attachment], decoder: MessageDecoder,
-    encoder: MessageEncoder
-  ) async -> UInt32 { preconditionFailure("JobRunner is abstract") }
+  /// Runs the job that the loop has claimed, and those behind it as long as they are of this type.
+  func serve(_ loop: WorkerLoop) async { preconditionFailure("JobRunner is abstract") }
 
   /// The runner for the type that the parent defined so.
   static func make(named name: String) -> JobRunner {
@@ -20,19 +15,46 @@ class JobRunner {
 }
 
 private final class TypedRunner<J: Job>: JobRunner {
-  override func run(
-    _ bytes: UnsafeRawBufferPointer, segments: (any SegmentSource)?, attachments: [Attachment], decoder: MessageDecoder,
-    encoder: MessageEncoder
+  override func serve(_ loop: WorkerLoop) async {
+    let type = unsafe loop.type
+    repeat {
+      if loop.isChunk {
+        var writer = loop.beginChunk()
+        var offset = 0
+        while let item = unsafe Records.next(in: loop.payload, at: &offset) {
+          let kind = unsafe await run(item.bytes, nil, [], loop)
+          loop.finish(kind, to: &writer)
+        }
+        loop.finish(writer)
+      } else if loop.isInParts {
+        let message = loop.incoming()
+        let kind = unsafe await run(message.main(), message, loop.attachments, loop)
+        message.skipRest()
+        loop.finish(kind)
+      } else {
+        let kind = unsafe await run(loop.payload, nil, loop.attachments, loop)
+        loop.finish(kind)
+      }
+      loop.claimNext()
+    } while unsafe loop.type == type
+  }
+  /// Runs the job in `bytes` and leaves what is to be sent back in the encoder.
+  ///
+  /// Returns the `ResultKind`. Inlined, because an asynchronous function of its own costs a switch of executors and a frame.
+  @inline(__always)
+  private func run(
+    _ bytes: UnsafeRawBufferPointer, _ segments: (any SegmentSource)?, _ attachments: [Attachment], _ loop: WorkerLoop
   ) async -> UInt32 {
     let job: J
-    do { job = unsafe try decoder.decode(J.self, from: bytes, segments: segments, attachments: attachments) } catch {
-      return say(JobError.jobNotDecodable(J.self, error), encoder)
+    do { job = unsafe try loop.decoder.decode(J.self, from: bytes, segments: segments, attachments: attachments) } catch {
+      return say(JobError.jobNotDecodable(J.self, error), loop.encoder)
     }
-    let output: J.Output
-    do { output = try await job.run() } catch { return send(error, encoder) }
+    do { return send(try await job.run(), loop.encoder) } catch { return send(error, loop.encoder) }
+  }
+  private func send(_ output: J.Output, _ encoder: MessageEncoder) -> UInt32 {
     do {
       try encoder.encode(output)
-      if encoder.attachments.count > HandoverSocket.limit { return say(JobError.tooManyBuffers(encoder.attachments.count), encoder) }
+      if encoder.hasAttachments && encoder.attachments.count > HandoverSocket.limit { return say(JobError.tooManyBuffers(encoder.attachments.count), encoder) }
       return ResultKind.value
     } catch {
       return say(JobError.outputNotEncodable(J.self, error), encoder)
@@ -59,15 +81,24 @@ private final class UnknownTypeRunner: JobRunner {
   private let name: String
   init(name: String) { self.name = name }
 
-  override func run(
-    _ bytes: UnsafeRawBufferPointer, segments: (any SegmentSource)?, attachments: [Attachment], decoder: MessageDecoder,
-    encoder: MessageEncoder
-  ) async -> UInt32 {
-    say(
-      JobError(
-        code: .notDecodable,
-        message: "The worker does not know the job type \(name). Was the executable replaced while the program ran? Start it again."),
-      encoder)
+  override func serve(_ loop: WorkerLoop) async {
+    let error = JobError(
+      code: .notDecodable,
+      message: "The worker does not know the job type \(name). Was the executable replaced while the program ran? Start it again.")
+    if loop.isChunk {
+      var writer = loop.beginChunk()
+      var offset = 0
+      while unsafe Records.next(in: loop.payload, at: &offset) != nil { loop.finish(say(error, loop.encoder), to: &writer) }
+      loop.finish(writer)
+    } else {
+      if loop.isInParts {
+        let message = loop.incoming()
+        _ = unsafe message.main()
+        message.skipRest()
+      }
+      loop.finish(say(error, loop.encoder))
+    }
+    loop.claimNext()
   }
 }
 

@@ -2,13 +2,14 @@ import CHeddle
 import HeddleSystem
 import HeddleWire
 
-/// The child side: takes frames, claims and runs jobs, writes results.
+/// The child side: takes frames, claims jobs, writes results.
 ///
-/// One task on one thread, for the life of the process.
+/// One task on one thread, for the life of the process. The jobs themselves are run by the runner of their type, which stays in charge as long
+/// as jobs of its type come: each asynchronous function between this loop and a job would cost a switch of executors and a frame.
 ///
 /// It may block anywhere: the thread is its own. How it and its parent sleep without missing each other: Processes/README.md.
 // SAFETY: only the loop's task touches the fields.
-final class WorkerLoop: @unchecked Sendable {
+@safe final class WorkerLoop: @unchecked Sendable {
   private let memory: ChannelMemory
   private let socket: Int32
   private let handover = HandoverSocket(Descriptor(owning: WorkerRecipe.handoverNumber))
@@ -18,8 +19,14 @@ final class WorkerLoop: @unchecked Sendable {
   @exclusivity(unchecked) private var runners: [(runner: JobRunner, takesChunks: Bool)] = []
   /// Whether what jobs print is told apart by marks.
   private let marksOutput = heddle_marks_output()
-  private let encoder = MessageEncoder()
-  private let decoder = MessageDecoder.preparing()
+  let encoder = MessageEncoder()
+  let decoder = MessageDecoder.preparing()
+
+  /// The job that was claimed last: its frame, the place of its type in `runners`, and what came beside it.
+  @exclusivity(unchecked) private var header = FrameHeader(kind: 0, byteCount: 0)
+  @exclusivity(unchecked) private(set) var payload = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+  @exclusivity(unchecked) private(set) var type = 0
+  @exclusivity(unchecked) private(set) var attachments: [Attachment] = []
 
   /// Jobs since the last report, in all, and the time they took.
   ///
@@ -61,12 +68,19 @@ final class WorkerLoop: @unchecked Sendable {
     unsafe responses.ringIfParked()
     unsafe busySince = heddle_monotonic_nanoseconds()
     unsafe tellClock(busySince)
+    claimNext()
+    while true { unsafe await runners[type].runner.serve(self) }
+  }
+  /// Takes frames until there is a job that is this worker's.
+  ///
+  /// Blocks.
+  func claimNext() {
     while true {
       if unsafe requests.isEmpty { waitForRequests() }
-      let header = unsafe requests.header(offset: 0)
-      let count = Int(header.byteCount)
-      let payload = unsafe requests.bytes(offset: Frame.headerByteCount, count: count)
-      switch header.kind {
+      unsafe header = requests.header(offset: 0)
+      let count = unsafe Int(header.byteCount)
+      unsafe payload = requests.bytes(offset: Frame.headerByteCount, count: count)
+      switch unsafe header.kind {
       case RequestKind.define:
         let name = unsafe ChunkDefinition.name(in: payload)
         let runner = unsafe JobRunner.make(named: name ?? String(decoding: payload, as: UTF8.self))
@@ -74,25 +88,10 @@ final class WorkerLoop: @unchecked Sendable {
         pass(Frame.byteCount(payload: count))
       case RequestKind.job, RequestKind.beginJob:
         // Also of a job that was taken back, whose message would be the next one's otherwise.
-        let attachments = header.attachmentCount == 0 ? [] : receive(Int(header.attachmentCount))
-        // Written out here: each asynchronous function costs an allocation of its frame.
-        guard unsafe begin(header, payload) else { break }
-        let (runner, takesChunks) = unsafe runners[Int(header.type)]
-        if takesChunks {
-          unsafe await runChunk(header, payload, runner)
-          break
-        }
-        let kind: UInt32
-        if header.kind == RequestKind.job {
-          kind = unsafe await runner.run(payload, segments: nil, attachments: attachments, decoder: decoder, encoder: encoder)
-          pass(Frame.byteCount(payload: count))
-        } else {
-          let message = unsafe incoming(payload)
-          kind = unsafe await runner.run(
-            message.main(), segments: message, attachments: attachments, decoder: decoder, encoder: encoder)
-          message.skipRest()
-        }
-        finish(header.position, kind)
+        if unsafe header.attachmentCount != 0 { unsafe attachments = unsafe receive(Int(header.attachmentCount)) }
+        guard begin() else { break }
+        unsafe type = unsafe Int(header.type)
+        return
       case RequestKind.part:
         pass(Frame.byteCount(payload: count))  // of a large job that was taken back
       default:
@@ -108,16 +107,21 @@ final class WorkerLoop: @unchecked Sendable {
 
   // MARK: A job
 
-  /// Claims a job; false: it was taken back, and its frame is passed over.
-  private func begin(_ header: FrameHeader, _ payload: UnsafeRawBufferPointer) -> Bool {
-    let position = fullPosition(header.position)
-    if header.flags & RequestKind.timed != 0 { memory.tellStart(position, nanoseconds: heddle_monotonic_nanoseconds()) }
+  /// Claims the job; false: it was taken back, and its frame is passed over.
+  private func begin() -> Bool {
+    let position = unsafe fullPosition(header.position)
+    if unsafe header.flags & RequestKind.timed != 0 { memory.tellStart(position, nanoseconds: heddle_monotonic_nanoseconds()) }
     if Claims.claim(position, in: memory) {
       if marksOutput { heddle_mark_output(position, 0) }
       return true
     }
-    pass(Frame.byteCount(payload: payload.count))
+    dropAttachments()
+    passJob()
     return false
+  }
+  private func passJob() { unsafe pass(Frame.byteCount(payload: payload.count)) }
+  private func dropAttachments() {
+    if unsafe !attachments.isEmpty { unsafe attachments = [] }
   }
   /// The memory that came with a job.
   private func receive(_ count: Int) -> [Attachment] {
@@ -133,37 +137,28 @@ final class WorkerLoop: @unchecked Sendable {
     _ = StandardError.writeWithoutBlocking(Array(sentence.utf8))
     heddle_exit_at_once(125)
   }
-  /// Runs the items of a map that came together, one after another.
-  private func runChunk(_ header: FrameHeader, _ payload: UnsafeRawBufferPointer, _ runner: JobRunner) async {
-    var writer = unsafe ChunkWriter(position: UInt64(header.position), &responses)
-    var offset = 0
-    while let item = unsafe Records.next(in: payload, at: &offset) {
-      let kind = unsafe await runner.run(item.bytes, segments: nil, attachments: [], decoder: decoder, encoder: encoder)
-      let sent = sendMemories()
-      unsafe writer.write(kind, encoder, attachmentCount: sent, &responses)
-      dropLargeResult()
-    }
-    pass(Frame.byteCount(payload: payload.count))
-    unsafe writer.finish(&responses)
-    unsafe jobs += 1
-    unsafe burst += 1
-    reportIfDue()
-  }
-  /// A job that comes in parts, of which `payload` tells the shape.
-  private func incoming(_ payload: UnsafeRawBufferPointer) -> IncomingMessage {
+  /// Whether the job is items of a map that came together.
+  var isChunk: Bool { unsafe runners[type].takesChunks }
+  /// Whether its message is longer than a frame: see `incoming`.
+  var isInParts: Bool { unsafe header.kind == RequestKind.beginJob }
+
+  /// The message of a job that comes in parts.
+  func incoming() -> IncomingMessage {
     // The parent is trusted.
     let shape = unsafe MessageShape(decoding: payload, limit: .max)!
-    pass(Frame.byteCount(payload: payload.count))
+    passJob()
     return unsafe IncomingMessage(shape: shape) { [unowned self] in unsafe readParts(into: $0) }
   }
   /// Sends what a job left in the encoder.
-  private func finish(_ low: UInt32, _ kind: UInt32) {
+  func finish(_ kind: UInt32) {
+    if !isInParts { passJob() }
+    dropAttachments()
     unsafe jobs += 1
     unsafe burst += 1
     let segments = encoder.hasSegments ? encoder.segments : []
     let sent = sendMemories()
     unsafe responses.writeResult(
-      position: UInt64(low), kind: kind, main: encoder.bytes, segments: segments, attachmentCount: sent)
+      position: UInt64(header.position), kind: kind, main: encoder.bytes, segments: segments, attachmentCount: sent)
     // After the result: if nobody reads what is printed, that must not hold it up.
     if marksOutput {
       unsafe responses.ringIfParked()
@@ -171,6 +166,21 @@ final class WorkerLoop: @unchecked Sendable {
     }
     dropLargeResult()
     if unsafe burst & 15 == 1 || expectsLongJobs { reportIfDue() }
+  }
+
+  func beginChunk() -> ChunkWriter { unsafe ChunkWriter(position: UInt64(header.position), &responses) }
+  /// Sends what an item left in the encoder.
+  func finish(_ kind: UInt32, to writer: inout ChunkWriter) {
+    let sent = sendMemories()
+    unsafe writer.write(kind, encoder, attachmentCount: sent, &responses)
+    dropLargeResult()
+  }
+  func finish(_ writer: consuming ChunkWriter) {
+    passJob()
+    unsafe writer.finish(&responses)
+    unsafe jobs += 1
+    unsafe burst += 1
+    reportIfDue()
   }
   /// What a result holds is not kept until the next one.
   private func dropLargeResult() {
@@ -281,52 +291,4 @@ final class WorkerLoop: @unchecked Sendable {
   private static let reportCount: UInt64 = 32
   @exclusivity(unchecked) private var toldTime: UInt64 = 0
   @exclusivity(unchecked) private var toldJobs: UInt64 = 0
-}
-
-/// A job that comes in parts: its main bytes first, then each segment when the decoder wants it.
-@safe private final class IncomingMessage: SegmentSource {
-  private let shape: MessageShape
-  private let read: (UnsafeMutableRawBufferPointer) -> Void
-  private var mainBytes: UnsafeMutableRawBufferPointer
-  private var nextSegment = 0
-  /// Segments that came before they were wanted.
-  private var early: [Int: UnsafeMutableRawBufferPointer] = unsafe [:]
-
-  init(shape: MessageShape, read: @escaping (UnsafeMutableRawBufferPointer) -> Void) {
-    self.shape = shape
-    unsafe self.read = unsafe read
-    unsafe mainBytes = .allocate(byteCount: max(shape.mainByteCount, 1), alignment: 16)
-  }
-  deinit {
-    unsafe mainBytes.deallocate()
-    unsafe early.values.forEach { buffer in unsafe buffer.deallocate() }
-  }
-  func main() -> UnsafeRawBufferPointer {
-    let bytes = unsafe UnsafeMutableRawBufferPointer(rebasing: mainBytes[..<shape.mainByteCount])
-    unsafe read(bytes)
-    return UnsafeRawBufferPointer(bytes)
-  }
-  func byteCount(ofSegment index: Int) -> Int? { shape.segmentByteCounts.indices.contains(index) ? shape.segmentByteCounts[index] : nil }
-  func read(segment index: Int, into target: UnsafeMutableRawBufferPointer) throws {
-    while nextSegment < index { keep() }
-    if let buffer = unsafe early[index] {
-      unsafe target.copyMemory(from: UnsafeRawBufferPointer(buffer))
-    } else {
-      nextSegment = index + 1
-      unsafe read(target)
-    }
-  }
-  /// Reads what the decoder did not want, so that the next frame is the next job.
-  func skipRest() {
-    while nextSegment < shape.segmentByteCounts.count {
-      keep()
-      unsafe early.removeValue(forKey: nextSegment - 1)?.deallocate()
-    }
-  }
-  private func keep() {
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: shape.segmentByteCounts[nextSegment], alignment: 16)
-    unsafe read(buffer)
-    unsafe early[nextSegment] = unsafe buffer
-    nextSegment += 1
-  }
 }

@@ -5,11 +5,11 @@ public enum Records {
   /// Bytes that an item takes.
   @inlinable public static func byteCount(_ count: Int) -> Int { (headByteCount &+ count &+ 7) & ~7 }
 
-  /// Appends an item.
-  public static func append(_ bytes: UnsafeRawBufferPointer, kind: UInt32, to records: inout [UInt8]) {
-    unsafe withUnsafeBytes(of: (UInt32(truncatingIfNeeded: bytes.count), kind)) { unsafe records.append(contentsOf: $0) }
-    unsafe records.append(contentsOf: bytes)
-    while records.count & 7 != 0 { records.append(0) }
+  /// Writes an item, for which there are `byteCount` bytes at `slot`.
+  @inlinable public static func write(_ bytes: UnsafeRawBufferPointer, kind: UInt32, at slot: UnsafeMutableRawPointer) {
+    unsafe slot.storeBytes(of: UInt32(truncatingIfNeeded: bytes.count), as: UInt32.self)
+    unsafe slot.storeBytes(of: kind, toByteOffset: 4, as: UInt32.self)
+    if let base = bytes.baseAddress { unsafe (slot + headByteCount).copyMemory(from: base, byteCount: bytes.count) }
   }
   /// The item that begins at `offset`, which moves behind it; nil: these bytes are none, whoever wrote them.
   @inlinable public static func next(
@@ -72,9 +72,7 @@ public struct RecordsDraft: Sendable {
   /// Adds an item, which fits.
   public mutating func append(_ bytes: UnsafeRawBufferPointer, kind: UInt32, in ring: borrowing RingWriter, _ memory: ChannelMemory) {
     let slot = unsafe ring.slot + Frame.headerByteCount + byteCount
-    unsafe slot.storeBytes(of: UInt32(truncatingIfNeeded: bytes.count), as: UInt32.self)
-    unsafe slot.storeBytes(of: kind, toByteOffset: 4, as: UInt32.self)
-    if let base = bytes.baseAddress { unsafe (slot + Records.headByteCount).copyMemory(from: base, byteCount: bytes.count) }
+    unsafe Records.write(bytes, kind: kind, at: slot)
     byteCount += Records.byteCount(bytes.count)
     count += 1
     unsafe memory.ownWord(RegionLayout.draft).pointee.store(
