@@ -62,6 +62,16 @@ struct GiveBytes: Job {
   static let values = (0..<64 << 20).map { UInt8(truncatingIfNeeded: $0) }
   func run() async throws -> [UInt8] { Self.values }
 }
+/// Looks at both ends of shared memory.
+struct Look: Job {
+  var buffer: SharedBuffer<UInt8>
+  func run() async throws -> Int { Int(buffer[0]) + Int(buffer[buffer.count - 1]) }
+}
+/// Gives shared memory back.
+struct Return: Job {
+  var buffer: SharedBuffer<UInt8>
+  func run() async throws -> SharedBuffer<UInt8> { buffer }
+}
 
 /// Work that several rows do.
 enum Flood {
@@ -105,6 +115,17 @@ enum Flood {
       times.append(try await Stopwatch.nanoseconds { _ = try await executor.submit(Nothing(number: number)).value } / 1e3)
     }
     return gauge_median(&times, Int32(count))
+  }
+  /// Maps `count` items into an array.
+  ///
+  /// Unit: microseconds an item.
+  static func collect<E: JobExecutor>(_ executor: E, _ count: Int) async throws -> Double {
+    var outputs: [Int] = []
+    let time = try await Stopwatch.nanoseconds {
+      outputs = try await executor.map((0..<count).lazy.map({ Nothing(number: $0) })).collect()
+    }
+    precondition(outputs.reduce(0, &+) == count * (count + 1) / 2)
+    return time / Double(count) / 1e3
   }
   /// Maps `count` items, every result counted.
   ///

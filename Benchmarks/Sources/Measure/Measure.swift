@@ -9,8 +9,8 @@ import Heddle
 @main
 struct Measure {
   static let rows: [any Row.Type] = [
-    ProcessFlood.self, ProcessSingle.self, ProcessQuiet.self, Start.self, Arrays.self, ThreadFlood.self, ThreadSingle.self,
-    ThreadMap.self, ProcessMap.self, PythonFlood.self, Mixed.self, BesideSlow.self, IdleMemory.self, IdleSwitches.self,
+    ProcessFlood.self, ProcessSingle.self, ProcessQuiet.self, Start.self, Arrays.self, SharedArrays.self, ThreadFlood.self,
+    ThreadSingle.self, ThreadMap.self, ProcessMap.self, PythonFlood.self, Mixed.self, BesideSlow.self, IdleMemory.self, IdleSwitches.self,
     QueuedMemory.self, Growth.self, Crowd.self, Contention.self,
   ]
 

@@ -54,7 +54,9 @@ private final class TypedRunner<J: Job>: JobRunner {
   private func send(_ output: J.Output, _ encoder: MessageEncoder) -> UInt32 {
     do {
       try encoder.encode(output)
-      if encoder.hasAttachments && encoder.attachments.count > HandoverSocket.limit { return say(JobError.tooManyBuffers(encoder.attachments.count), encoder) }
+      if encoder.hasAttachments && encoder.attachments.count > HandoverSocket.limit {
+        return say(JobError.tooManyBuffers(encoder.attachments.count), encoder)
+      }
       return ResultKind.value
     } catch {
       return say(JobError.outputNotEncodable(J.self, error), encoder)

@@ -115,12 +115,13 @@ struct WireBytes {
     guard let base = unsafe base, let start = other.baseAddress else { return true }
     var place = 0
     while place &+ 8 <= count {
-      guard unsafe base.loadUnaligned(fromByteOffset: place, as: UInt64.self) == start.loadUnaligned(fromByteOffset: place, as: UInt64.self)
-      else { return false }
+      let mine = unsafe base.loadUnaligned(fromByteOffset: place, as: UInt64.self)
+      if unsafe mine != start.loadUnaligned(fromByteOffset: place, as: UInt64.self) { return false }
       place &+= 8
     }
     while place < count {
-      guard unsafe base.load(fromByteOffset: place, as: UInt8.self) == start.load(fromByteOffset: place, as: UInt8.self) else { return false }
+      let mine = unsafe base.load(fromByteOffset: place, as: UInt8.self)
+      if unsafe mine != start.load(fromByteOffset: place, as: UInt8.self) { return false }
       place &+= 1
     }
     return true

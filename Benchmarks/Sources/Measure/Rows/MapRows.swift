@@ -6,14 +6,15 @@ struct ThreadMap: Row {
   static let name = "threads-map"
   static let work = "map over 1,000,000 tiny items on threads, µs an item"
   static let must = "≤ 0.008 with automatic chunks"
-  static let criteria = [Criterion.figure("Heddle", .atMost(0.008))]
+  static let criteria = [Criterion.figure("Heddle, collect()", .atMost(0.008))]
   let bench: Bench
   let pool = ThreadPoolExecutor(maxWorkers: 2)
 
   init(_ bench: Bench) { self.bench = bench }
   func run(_ sample: inout Sample) async throws {
     let count = bench.count(1_000_000)
-    sample.add("Heddle", "µs", try await Flood.map(pool, count))
+    sample.add("Heddle, collect()", "µs", try await Flood.collect(pool, count))
+    sample.add("Heddle, for try await", "µs", try await Flood.map(pool, count))
     try sample.add("concurrentPerform", "µs", of: bench.swift, "perform", count)
     try sample.add("rayon's par_iter", "µs", of: bench.rayon, "map", count)
   }
@@ -25,13 +26,14 @@ struct ProcessMap: Row {
   static let name = "processes-map"
   static let work = "map over 1,000,000 tiny items on processes, µs an item"
   static let must = "≤ 0.10 with automatic chunks"
-  static let criteria = [Criterion.figure("Heddle", .atMost(0.10))]
+  static let criteria = [Criterion.figure("Heddle, collect()", .atMost(0.10))]
   let bench: Bench
   let pool = ProcessPoolExecutor(maxWorkers: 2)
 
   init(_ bench: Bench) { self.bench = bench }
   func run(_ sample: inout Sample) async throws {
-    sample.add("Heddle", "µs", try await Flood.map(pool, bench.count(1_000_000)))
+    sample.add("Heddle, collect()", "µs", try await Flood.collect(pool, bench.count(1_000_000)))
+    sample.add("Heddle, for try await", "µs", try await Flood.map(pool, bench.count(1_000_000)))
     try sample.add("multiprocessing.Pool.map, its own chunks", "µs", of: bench.python, "pool-map", bench.count(1_000_000))
   }
   func end() async { await pool.shutdown() }
