@@ -21,39 +21,45 @@ private struct FrameSource {
   var random: Seeded
   /// How many of a thousand frames are changed so that they may break the protocol.
   var damage: Int
-  /// Bytes of the large result that is under way and have not been written.
-  private var left = 0
+  /// Whether it writes whole results in one frame.
+  ///
+  /// A live worker does not: the first honest answer about its job would be the last.
+  var answers: Bool
+  /// What has not been written of the large result that is under way: bytes of each piece, the next piece last.
+  private var left: [Int] = []
 
-  init(seed: UInt64, damage: Int) {
+  init(seed: UInt64, damage: Int, answers: Bool) {
     random = Seeded(seed)
     self.damage = damage
+    self.answers = answers
   }
   /// Header and payload of the next frame.
   mutating func next(position: UInt64) -> (header: FrameHeader, payload: [UInt8]) {
-    var frame: (header: FrameHeader, payload: [UInt8])
-    if left > 0 {
-      let count = min(left, Int.random(in: 1...300, using: &random))
-      left -= count
-      frame = (FrameHeader(kind: ResponseKind.part, byteCount: count), noise(count))
-    } else {
-      switch Int.random(in: 0..<10, using: &random) {
-      case 0...5:
-        let count = Int.random(in: 0...200, using: &random)
-        frame = (FrameHeader(kind: ResponseKind.hello, byteCount: count), noise(count))
-      default:
-        // Few of the announced bytes ever come, or all of them in many parts.
-        left = Int.random(in: 1...60_000, using: &random)
-        let shape = MessageShape(mainByteCount: left / 2, segmentByteCounts: [left - left / 2]).encoded
-        let bytes = unsafe shape.withUnsafeBytes { unsafe Array($0) }
-        frame = (
-          FrameHeader(
-            kind: ResponseKind.beginResult, byteCount: bytes.count, position: position, type: UInt32.random(in: 0...7, using: &random)),
-          bytes
-        )
-      }
-    }
+    var frame = honest(position)
     if Int.random(in: 0..<1000, using: &random) < damage { change(&frame) }
     return frame
+  }
+  private mutating func honest(_ position: UInt64) -> (header: FrameHeader, payload: [UInt8]) {
+    while left.last == 0 { left.removeLast() }
+    if let piece = left.popLast() {
+      let count = min(piece, Int.random(in: 1...300, using: &random))
+      left.append(piece - count)
+      return (FrameHeader(kind: ResponseKind.part, byteCount: count), noise(count))
+    }
+    let count = Int.random(in: 0...200, using: &random)
+    let type = UInt32.random(in: 0...7, using: &random)
+    switch Int.random(in: 0..<10, using: &random) {
+    case 0...2: return (FrameHeader(kind: ResponseKind.hello, byteCount: count), noise(count))
+    case 3...6 where answers:
+      return (FrameHeader(kind: ResponseKind.result, byteCount: count, position: position, type: type), noise(count))
+    default:
+      // Most are there after some parts; of others few of the announced bytes ever come.
+      let limit = Int.random(in: 0..<8, using: &random) > 0 ? 600 : 60_000
+      left = (0..<Int.random(in: 1...3, using: &random)).map { _ in Int.random(in: 0...limit, using: &random) }
+      let shape = MessageShape(mainByteCount: left.last!, segmentByteCounts: left.dropLast().reversed()).encoded
+      let bytes = unsafe shape.withUnsafeBytes { unsafe Array($0) }
+      return (FrameHeader(kind: ResponseKind.beginResult, byteCount: bytes.count, position: position, type: type), bytes)
+    }
   }
   private mutating func noise(_ count: Int) -> [UInt8] {
     var bytes = [UInt8](repeating: UInt8.random(in: 0...20, using: &random), count: count)
@@ -90,7 +96,7 @@ extension Core {
         own: words, other: words + RegionLayout.wordsByteCount, outgoing: ring.address, incoming: ring.address)
       let headWord = unsafe (words + RegionLayout.wordsByteCount).assumingMemoryBound(to: UInt64.self)
       let batch = ResultBatch()
-      var source = FrameSource(seed: seed(), damage: 100)
+      var source = FrameSource(seed: seed(), damage: 100, answers: true)
       var reader = ResponseReader(memory)
       var head: UInt64 = 0
       var refused = 0
@@ -129,7 +135,7 @@ extension Core {
           reader = ResponseReader(memory)
           head = 0
           unsafe words.initializeMemory(as: UInt8.self, repeating: 0, count: 2 * RegionLayout.wordsByteCount)
-          source = FrameSource(seed: source.random.next(), damage: 100)
+          source = FrameSource(seed: source.random.next(), damage: 100, answers: true)
         }
       }
       print("fuzz: \(count) frames in a ring: \(results) results, \(refused) workers refused, sum \(sum)")
@@ -201,7 +207,7 @@ private struct WritesFrames: Job {
   var counter: String
   func run() async throws -> [String: [Int]] {
     guard let memory = OwnMemory(), let tail = memory.parentsTail, let counter = FrameCounter(path: counter) else { return ["lost": []] }
-    var source = FrameSource(seed: seed, damage: 1)
+    var source = FrameSource(seed: seed, damage: 1, answers: false)
     // Its own place: the last one that it claimed.
     let claims = unsafe memory.words + RegionLayout.claims
     let position = (0..<RegionLayout.capacity).map { unsafe claims.load(fromByteOffset: 8 * $0, as: UInt64.self) }.max()! &- 1
