@@ -193,11 +193,19 @@ struct ResponseReader: ~Copyable {
   /// Copies complete frames into `batch`, which is empty, and frees their place in the ring.
   ///
   /// Returns how many bytes.
-  mutating func read(into batch: ResultBatch) -> Int {
+  ///
+  /// - Parameter end: only what had been published when the worker's `head` was this; nil: all.
+  mutating func read(into batch: ResultBatch, until end: UInt64? = nil) -> Int {
     // Frames are multiples of 16: less than one would lie there for ever.
-    guard let available = ring.available, available % Frame.headerByteCount == 0 else {
+    guard var available = ring.available, available % Frame.headerByteCount == 0 else {
       unsafe batch.violation = "it moved the end of its results to a place that cannot be"
       return 0
+    }
+    if let end {
+      // Another thread may have read further meanwhile, and a worker that says nonsense is found out below.
+      let wanted = end &- ring.tail
+      if wanted > UInt64(available) { return 0 }
+      available = Int(wanted)
     }
     var offset = 0
     while unsafe !batch.isFull && batch.violation == nil && available - offset >= Frame.headerByteCount {
