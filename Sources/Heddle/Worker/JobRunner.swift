@@ -72,7 +72,7 @@ private final class UnknownTypeRunner: JobRunner {
 }
 
 /// Sends back why a job has no output.
-private func say(_ error: JobError, _ encoder: MessageEncoder) -> UInt32 {
+func say(_ error: JobError, _ encoder: MessageEncoder) -> UInt32 {
   // Text always can be encoded.
   try! encoder.encode(error.message)
   return error.code == .notDecodable ? ResultKind.notDecodable : ResultKind.notEncodable

@@ -88,8 +88,11 @@ final class WorkerLoop: @unchecked Sendable {
           pass(Frame.byteCount(payload: count))
         } else {
           let message = unsafe incoming(payload)
-          kind = unsafe await runner.run(
-            message.main(), segments: message, attachments: attachments, decoder: decoder, encoder: encoder)
+          if let main = unsafe message.main() {
+            kind = unsafe await runner.run(main, segments: message, attachments: attachments, decoder: decoder, encoder: encoder)
+          } else {
+            kind = say(JobError.noMemory(.notDecodable, "The job did not run", message.mainByteCount, in: .worker), encoder)
+          }
           message.skipRest()
         }
         finish(header.position, kind)
@@ -154,7 +157,7 @@ final class WorkerLoop: @unchecked Sendable {
     // The parent is trusted.
     let shape = unsafe MessageShape(decoding: payload, limit: .max)!
     pass(Frame.byteCount(payload: payload.count))
-    return unsafe IncomingMessage(shape: shape) { [unowned self] in unsafe readParts(into: $0) }
+    return unsafe IncomingMessage(shape: shape) { [unowned self] in unsafe readParts(into: $0, count: $1) }
   }
   /// Sends what a job left in the encoder.
   private func finish(_ low: UInt32, _ kind: UInt32) {
@@ -198,20 +201,22 @@ final class WorkerLoop: @unchecked Sendable {
     unsafe lastPosition &+= UInt64(low &- UInt32(truncatingIfNeeded: lastPosition))
     return unsafe lastPosition
   }
-  /// Fills `target` from the `part` frames that follow.
+  /// Takes `size` bytes from the `part` frames that follow, into `target` or, without one, to nowhere.
   ///
   /// Blocks.
-  private func readParts(into target: UnsafeMutableRawBufferPointer) {
+  private func readParts(into target: UnsafeMutableRawBufferPointer?, count size: Int) {
     var filled = 0
-    while filled < target.count {
+    while filled < size {
       if unsafe partLeft == 0 {
         if unsafe requests.isEmpty { waitForRequests() }
         unsafe partLeft = unsafe Int(requests.header(offset: 0).byteCount)
         unsafe partSize = unsafe Frame.byteCount(payload: partLeft)
         unsafe partOffset = Frame.headerByteCount
       }
-      let count = unsafe min(partLeft, target.count - filled)
-      unsafe requests.copy(offset: partOffset, to: UnsafeMutableRawBufferPointer(rebasing: target[filled..<filled + count]))
+      let count = unsafe min(partLeft, size - filled)
+      if let target = unsafe target {
+        unsafe requests.copy(offset: partOffset, to: UnsafeMutableRawBufferPointer(rebasing: target[filled..<filled + count]))
+      }
       filled += count
       unsafe partOffset += count
       unsafe partLeft -= count
@@ -284,49 +289,55 @@ final class WorkerLoop: @unchecked Sendable {
 }
 
 /// A job that comes in parts: its main bytes first, then each segment when the decoder wants it.
+///
+/// What there is no memory for is not kept.
 @safe private final class IncomingMessage: SegmentSource {
   private let shape: MessageShape
-  private let read: (UnsafeMutableRawBufferPointer) -> Void
-  private var mainBytes: UnsafeMutableRawBufferPointer
+  /// Takes the next bytes: so many, into the target or to nowhere.
+  private let read: (UnsafeMutableRawBufferPointer?, Int) -> Void
+  private var mainBytes: UnsafeMutableRawBufferPointer?
   private var nextSegment = 0
   /// Segments that came before they were wanted.
   private var early: [Int: UnsafeMutableRawBufferPointer] = unsafe [:]
 
-  init(shape: MessageShape, read: @escaping (UnsafeMutableRawBufferPointer) -> Void) {
+  init(shape: MessageShape, read: @escaping (UnsafeMutableRawBufferPointer?, Int) -> Void) {
     self.shape = shape
     unsafe self.read = unsafe read
-    unsafe mainBytes = .allocate(byteCount: max(shape.mainByteCount, 1), alignment: 16)
   }
   deinit {
-    unsafe mainBytes.deallocate()
+    unsafe mainBytes?.deallocate()
     unsafe early.values.forEach { buffer in unsafe buffer.deallocate() }
   }
-  func main() -> UnsafeRawBufferPointer {
-    let bytes = unsafe UnsafeMutableRawBufferPointer(rebasing: mainBytes[..<shape.mainByteCount])
-    unsafe read(bytes)
-    return UnsafeRawBufferPointer(bytes)
+  var mainByteCount: Int { shape.mainByteCount }
+  /// The main bytes, once; nil: there is no memory for them.
+  func main() -> UnsafeRawBufferPointer? {
+    unsafe mainBytes = unsafe Self.room(shape.mainByteCount)
+    unsafe read(mainBytes, shape.mainByteCount)
+    return unsafe mainBytes.map { unsafe UnsafeRawBufferPointer($0) }
   }
   func byteCount(ofSegment index: Int) -> Int? { shape.segmentByteCounts.indices.contains(index) ? shape.segmentByteCounts[index] : nil }
   func read(segment index: Int, into target: UnsafeMutableRawBufferPointer) throws {
-    while nextSegment < index { keep() }
-    if let buffer = unsafe early[index] {
+    while nextSegment < index {
+      unsafe early[nextSegment] = unsafe Self.room(shape.segmentByteCounts[nextSegment])
+      pass(into: unsafe early[nextSegment])
+    }
+    if index == nextSegment {
+      pass(into: target)
+    } else if let buffer = unsafe early[index] {
       unsafe target.copyMemory(from: UnsafeRawBufferPointer(buffer))
     } else {
-      nextSegment = index + 1
-      unsafe read(target)
+      throw NoMemory(byteCount: shape.segmentByteCounts[index])
     }
   }
   /// Reads what the decoder did not want, so that the next frame is the next job.
-  func skipRest() {
-    while nextSegment < shape.segmentByteCounts.count {
-      keep()
-      unsafe early.removeValue(forKey: nextSegment - 1)?.deallocate()
-    }
-  }
-  private func keep() {
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: shape.segmentByteCounts[nextSegment], alignment: 16)
-    unsafe read(buffer)
-    unsafe early[nextSegment] = unsafe buffer
+  func skipRest() { while nextSegment < shape.segmentByteCounts.count { pass(into: nil) } }
+  private func pass(into target: UnsafeMutableRawBufferPointer?) {
+    unsafe read(target, shape.segmentByteCounts[nextSegment])
     nextSegment += 1
+  }
+  private static func room(_ byteCount: Int) -> UnsafeMutableRawBufferPointer? {
+    guard PrivateMemory.isThere(byteCount) else { return nil }
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: max(byteCount, 1), alignment: 16)
+    return unsafe UnsafeMutableRawBufferPointer(rebasing: memory[..<byteCount])
   }
 }

@@ -49,7 +49,13 @@ extension Core {
       var unread: [(end: UInt64, change: FrameSource.Change)] = []
       var tally = FrameTally()
       var (refused, results, outputs, sum) = (0, 0, 0, 0)
+      var nextWatch = 0
       while tally.total < frameCount {
+        if tally.total >= nextWatch {
+          // Millions of frames take longer than the watchdog allows a test.
+          Watchdog.begin("the fuzz of a ring after \(tally.total) frames")
+          nextWatch += 200_000
+        }
         for _ in 0..<Int.random(in: 1...20, using: &source.random) {
           let (frame, change) = source.next(position: UInt64.random(in: 0...300, using: &source.random))
           head = unsafe write(frame, to: ring.address, at: head)
@@ -115,7 +121,7 @@ extension Core {
           return pool.startUnit([job, job, job, job][...]).0.future
         }
         for future in futures {
-          try await within("a fuzzed job, seed \(seed)") { await future.park() }
+          _ = try await within("a fuzzed job, seed \(seed)") { await future.park() }
           switch future {
           case let chunk as MapChunk<WritesFrames.Output>:
             let (ended, failed) = chunk.counts
