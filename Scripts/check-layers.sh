@@ -97,7 +97,11 @@ def check(path, target):
                 report(path, number, "%s may not import %s" % (target, name))
         code = line.split("//")[0]
         if "@unchecked Sendable" in code or "nonisolated(unsafe)" in code:
-            near = lines[max(0, number - 1 - SAFETY_DISTANCE):number + SAFETY_DISTANCE]
+            # A comment between documentation and declaration would take the documentation away, so it may stand above both.
+            top = number - 1
+            while top > 0 and lines[top - 1].lstrip().startswith(("///", "@")):
+                top -= 1
+            near = lines[max(0, number - 1 - SAFETY_DISTANCE):number + SAFETY_DISTANCE] + lines[max(0, top - SAFETY_DISTANCE):top]
             if not any("// SAFETY:" in other for other in near):
                 report(path, number, "no '// SAFETY:' within %d lines says what guards this" % SAFETY_DISTANCE)
 

@@ -99,6 +99,12 @@ void heddle_advise_huge_pages(void *address, size_t length) {
   if (start < end) madvise((void *)start, end - start, MADV_HUGEPAGE);
 }
 
+bool heddle_memory_is_there(size_t size) {
+  // Asked for and given back; volatile, or the compiler sees that nothing comes of it and answers yes.
+  void *volatile memory = malloc(size);
+  free(memory);
+  return memory != NULL;
+}
 void heddle_tune_worker_malloc(void) {
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);

@@ -295,9 +295,9 @@ struct MapRun {
 
   private func say(_ line: String) { try? Descriptor.writeAll(Array((line + "\n").utf8), to: console) }
 
+  // SAFETY: made on one thread and used by one other, which is started afterwards.
   /// The feeder's own state, which crosses to its thread once.
   private final class Feeder: @unchecked Sendable {
-    // SAFETY: made on one thread and used by one other, which is started afterwards.
     private let reader: InputReader
     private var ledger: Ledger
     private let onlyFailed: Bool

@@ -1,3 +1,5 @@
+import Heddle
+
 /// A call of a Python function: where it is, its arguments, and what it gives.
 ///
 /// ```swift
@@ -42,6 +44,7 @@ public struct PythonCall<Output: Decodable & Sendable>: Sendable {
       try encoder.encode(keyword.value, into: &writer)
     }
     writer.endDictionary()
+    if let missing = writer.missing { throw JobError.noMemory(.notEncodable, "\(target) was not called", missing, in: .here) }
     guard writer.bytes.count <= Int32.max else {
       throw EncodingError.invalidValue(
         target,

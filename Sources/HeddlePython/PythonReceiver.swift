@@ -1,4 +1,5 @@
 import Heddle
+import HeddleSystem
 import HeddleWire
 
 /// Reads the results of one function.
@@ -132,6 +133,7 @@ final class PythonReceiver<Output: Sendable>: PythonResultReceiver {
   func receive(_ future: AnyFuture, _ answer: WorkerAnswer, decoder: MessageDecoder) {
     // SAFETY: the pool hands back the future that was submitted with this receiver's type.
     let future = unsafe unsafeDowncast(future, to: Future<Output>.self)
+    if let error = answer.wantOfMemory(target) { return future.fail(with: error) }
     guard let answer = PythonAnswer(answer) else { return future.fail(with: JobError.garbled(target)) }
     do { future.succeed(try output(answer)) } catch {
       future.fail(with: error is DecodingError ? JobError.garbled(target) : error)
@@ -146,6 +148,15 @@ package struct MeasuredCall: Sendable {
   package var processorTime: Duration
   package var wallTime: Duration
   package var attempt: Int
+}
+
+extension WorkerAnswer {
+  /// Why an answer is not read: it is copied, and what is made of it may be twice as large (numbers of five bytes become eight).
+  func wantOfMemory(_ target: String) -> JobError? {
+    let wanted = unsafe missing ?? 3 * bytes.count
+    if missing == nil && PrivateMemory.isThere(wanted) { return nil }
+    return .noMemory(.notDecodable, "\(target) has run, but its result is lost", wanted, in: .here)
+  }
 }
 
 extension JobError {

@@ -208,6 +208,11 @@ final class StreamReceiver: PythonResultReceiver {
     // SAFETY: the pool hands back the future that was submitted with this receiver's type.
     let future = unsafe unsafeDowncast(future, to: Future<UInt64>.self)
     let sink = table.sink(of: future)
+    if let error = answer.wantOfMemory(target) {
+      sink?.end(count: nil, failure: error)
+      // What it would still send goes nowhere.
+      return future.fail(with: error)
+    }
     guard let answer = PythonAnswer(answer) else {
       sink?.end(count: nil, failure: JobError.garbled(target))
       return future.fail(with: JobError.garbled(target))

@@ -1,6 +1,7 @@
 public import CHeddle
 public import Synchronization
 
+// SAFETY: `state` is only reached inside `withLock`, which holds `word`; both live as long as this owner.
 /// A lock and what it guards, as one object.
 ///
 /// For critical sections of some instructions: it spins before it sleeps.
@@ -8,7 +9,6 @@ public import Synchronization
 /// No user code, continuation or blocking call may run inside `withLock`. `Synchronization.Mutex` hands over in the kernel
 /// on Linux, which costs microseconds when a submitter and a worker thread meet; this one costs one exchange each way.
 @safe public struct Locked<State: ~Copyable>: ~Copyable, @unchecked Sendable {
-  // SAFETY: `state` is only reached inside `withLock`, which holds `word`; both live as long as this owner.
   @usableFromInline let word: UnsafeMutablePointer<Atomic<UInt32>>
   @usableFromInline let state: UnsafeMutablePointer<State>
 
@@ -76,9 +76,9 @@ public import Synchronization
   }
 }
 
+// SAFETY: only atomic operations reach the word, which lives as long as this owner.
 /// A counter that threads sleep on: whoever read it before the news came does not sleep.
 @safe public struct Parker: ~Copyable, @unchecked Sendable {
-  // SAFETY: only atomic operations reach the word, which lives as long as this owner.
   @usableFromInline let word: UnsafeMutablePointer<Atomic<UInt32>>
 
   /// A counter that nobody sleeps on.

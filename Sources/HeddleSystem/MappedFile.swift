@@ -6,9 +6,9 @@ import CHeddle
   import Darwin
 #endif
 
+// SAFETY: the range is mapped read-only as long as this object lives, and never changes here.
 /// A file in the address space, for reading; no descriptor stays open.
 @safe public final class MappedFile: @unchecked Sendable {
-  // SAFETY: the range is mapped read-only as long as this object lives, and never changes here.
   /// What the file holds.
   ///
   /// Valid as long as this object lives. A file that somebody shortens meanwhile cannot be read past its end: so only files that are

@@ -44,13 +44,14 @@ private func poll_(_ entries: UnsafeMutablePointer<pollfd>, _ count: nfds_t, _ m
 public enum StandardError {
   /// Writes as much as fits without waiting.
   ///
-  /// Returns how many bytes; all of them where it is closed.
+  /// On a thread that takes no signals: where nobody reads any more the kernel sends SIGPIPE.
+  ///
+  /// Returns how many bytes; all of them where it is closed, or nobody reads.
   public static func writeWithoutBlocking(_ bytes: [UInt8]) -> Int {
     var written = 0
     while written < bytes.count {
       var entry = pollfd(fd: 2, events: Int16(POLLOUT), revents: 0)
       guard unsafe poll(&entry, 1, 0) > 0 else { break }
-      if entry.revents & Int16(POLLERR | POLLNVAL) != 0 { return bytes.count }
       // What is writable takes at least PIPE_BUF bytes at once.
       let count = unsafe bytes.withUnsafeBytes { unsafe write(2, $0.baseAddress! + written, min(4096, bytes.count - written)) }
       if count < 0 { return errno == EINTR || errno == EAGAIN ? written : bytes.count }

@@ -22,12 +22,12 @@ public enum PrivateMemory {
     if memory.count >= 4 << 20, let address = memory.baseAddress { unsafe heddle_advise_huge_pages(address, memory.count) }
   }
   /// Whether malloc would get so much now.
-  public static func isThere(_ byteCount: Int) -> Bool {
-    let address = unsafe mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-    guard let address = unsafe address, unsafe address != UnsafeMutableRawPointer(bitPattern: -1) else { return false }
-    unsafe munmap(address, byteCount)
-    return true
-  }
+  ///
+  /// Swift ends the program where an allocation of its own fails, so one asks before each whose size another process says, or a large value.
+  /// Little is not asked for: where that is missing nothing goes on anyway.
+  public static func isThere(_ byteCount: Int) -> Bool { byteCount < unasked || heddle_memory_is_there(byteCount) }
+  /// Unit: bytes.
+  private static let unasked = 1 << 20
   /// Gives memory from `allocate` back.
   @unsafe public static func free(_ memory: UnsafeMutableRawBufferPointer) { unsafe munmap(memory.baseAddress!, memory.count) }
 }

@@ -6,11 +6,11 @@ import CHeddle
   import Darwin
 #endif
 
+// SAFETY: the fields never change; the range is mapped as long as this object lives. Who reads and writes what in it is its users' affair.
 /// Memory that several processes use at once: a file without a name whose size is fixed for ever, mapped once in each of them.
 ///
 /// The kernel counts its users: it is freed when the last mapping and the last descriptor have gone, however that happened.
 @safe public final class SealedMemory: @unchecked Sendable {
-  // SAFETY: the fields never change; the range is mapped as long as this object lives. Who reads and writes what in it is its users' affair.
   /// The file.
   public let file: Descriptor
   /// How long it is.

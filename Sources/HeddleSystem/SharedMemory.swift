@@ -6,9 +6,9 @@ import CHeddle
   import Darwin
 #endif
 
+// SAFETY: it never changes; the descriptor and the size may be used from any thread.
 /// Memory that two processes see: an unnamed file, so that no name is left behind whoever dies.
 @safe public struct SharedMemory: ~Copyable, @unchecked Sendable {
-  // SAFETY: it never changes; the descriptor and the size may be used from any thread.
   /// The file without a name.
   public let file: Descriptor
   /// Its size.
@@ -45,9 +45,9 @@ import CHeddle
     return unsafe Mapping(address: address, byteCount: 2 * byteCount)
   }
 
+  // SAFETY: the range is mapped as long as this owner lives; who reads and writes what in it is the ring's protocol.
   /// A part of the address space; unmapped exactly once.
   @safe public struct Mapping: ~Copyable, @unchecked Sendable {
-    // SAFETY: the range is mapped as long as this owner lives; who reads and writes what in it is the ring's protocol.
     /// Where it begins here.
     public let address: UnsafeMutableRawPointer
     /// How long it is here.

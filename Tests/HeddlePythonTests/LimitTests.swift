@@ -5,6 +5,29 @@ import Testing
 
 @testable import HeddlePython
 
+/// In a worker of a process pool: a host whose memory ends while its interpreter has enough.
+private struct CrampedHost: Job {
+  /// A file of functions.
+  var path: String
+  func run() async throws -> [String] {
+    try await withExecutor(PythonExecutor(maxWorkers: 1)) { python in
+      let argument = PythonCall<Int>("\(path):size", [UInt8](repeating: 1, count: 96 << 20))
+      let before = try await python.submit(PythonCall<Int>("\(path):pid")).value
+      let pages = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8).split(separator: " ").first.flatMap { Int($0) } ?? 0
+      var limit = rlimit()
+      getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit)
+      limit.rlim_cur = rlim_t(pages * 4096 + 48 << 20)
+      setrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit)
+      func told<Output>(_ call: PythonCall<Output>) async -> String { "\(await python.submit(call).result)" }
+      var lines = [await told(argument)]
+      // The last comes, and cannot be copied any more.
+      for mebibytes in [96, 30] { lines.append(await told(PythonCall<[UInt8]>("\(path):blob", mebibytes << 20))) }
+      let after = try await python.submit(PythonCall<Int>("\(path):pid")).value
+      return lines + [before == after ? "the same interpreter" : "another interpreter"]
+    }
+  }
+}
+
 /// What limits an executor's workers, and how many calls may wait.
 @Suite(.timeLimit(.minutes(2)), .serialized)
 struct LimitTests: Sendable {
@@ -111,5 +134,42 @@ struct LimitTests: Sendable {
     let threads = PythonExecutor(maxWorkers: 2, mode: .threads)
     #expect(!threads.resize(to: 4) && threads.maxWorkers == 2)
     await threads.shutdown()
+  }
+
+  static let memoryFunctions = """
+    import os, resource
+    def pid(): return os.getpid()
+    def size(x): return len(x)
+    def blob(n): return b"x" * n
+    def limit(more):
+        with open("/proc/self/statm") as file:
+            pages = int(file.read().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (pages * 4096 + more, -1))
+        return os.getpid()
+    """
+  static let isSanitized = unsafe getenv("HEDDLE_TEST_SANITIZED") != nil
+
+  @Test(.enabled(if: !isSanitized)) func `what does not fit the host fails its call alone`() async throws {
+    try functions.folder.write("memory.py", Self.memoryFunctions)
+    let path = "\(functions.folder.path)/memory.py"
+    let told = try await withExecutor(ProcessPoolExecutor(maxWorkers: 1)) { pool in try await pool.submit(CrampedHost(path: path)).value }
+    try #require(told.count == 4, "\(told)")
+    #expect(told[0].contains("notEncodable") && told[0].contains("no memory in this process"), "\(told[0])")
+    for line in told[1...2] { #expect(line.contains("notDecodable") && line.contains("no memory in this process"), "\(line)") }
+    #expect(told[3] == "the same interpreter")
+  }
+
+  @Test(.enabled(if: !isSanitized), arguments: Setting.modes)
+  func `arguments that do not fit an interpreter fail their call alone`(setting: Setting) async throws {
+    try functions.folder.write("memory.py", Self.memoryFunctions)
+    let path = "\(functions.folder.path)/memory.py"
+    try await withExecutor(executor(setting, PythonPoolConfiguration())) { (python) async throws in
+      let worker = try await python.submit(PythonCall<Int>("\(path):limit", 64 << 20)).value
+      let error = await failure(of: python.submit(PythonCall<Int>("\(path):size", [UInt8](repeating: 1, count: 128 << 20))))
+      let raised = try #require(error as? PythonFailure, "\(error)")
+      #expect(raised.type.hasSuffix("MemoryError") && raised.message.contains("no memory in this interpreter"), "\(raised)")
+      #expect(try await python.submit(PythonCall<Int>("\(path):size", [1, 2])).value == 2)
+      #expect(try await python.submit(PythonCall<Int>("\(path):pid")).value == worker)
+    }
   }
 }

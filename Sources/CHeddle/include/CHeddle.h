@@ -68,6 +68,8 @@ typedef struct heddle_sealed_facts {
 int heddle_look_at_sealed_file(int fd, heddle_sealed_facts *facts);
 /// Asks for huge pages for memory that is about to be filled; a hint.
 void heddle_advise_huge_pages(void *address, size_t length);
+/// Whether malloc would give so much at this moment.
+bool heddle_memory_is_there(size_t size);
 /// Settings of malloc for a worker: large blocks are kept instead of being given back after every job.
 void heddle_tune_worker_malloc(void);
 

@@ -94,7 +94,8 @@ import Synchronization
       } else {
         content.opened -= 1
       }
-      if let piece, piece.first >= 0, piece.count <= count - content.received {
+      // One without items says nothing; kept, as many as a worker likes would fill our memory.
+      if let piece, piece.first >= 0, piece.count > 0, piece.count <= count - content.received {
         content.received += piece.count
         content.pieces.append(piece)
       }

@@ -18,6 +18,10 @@ final class ChunkReceiver<Output: Codable & Sendable>: ResultReceiver {
     let chunk = unsafe unsafeDowncast(future, to: MapChunk<Output>.self)
     if let tag = ItemTag(answer.kind) {
       var piece = ChunkPiece<Output>(first: tag.index)
+      if let missing = answer.missing {
+        piece.fail(items.noMemory(missing))
+        return chunk.receive(piece, isLast: answer.isLast, nanoseconds: 0)
+      }
       do { piece.succeed(unsafe try items.output(tag.kind, answer.bytes, answer.segments, answer.attachments, decoder)) } catch {
         piece.fail(error)
       }

@@ -89,6 +89,9 @@ extension ProcessPool {
     // Its place may be another's by now.
     guard core.channels[channel.place] === channel else { return }
     core.state.workerSpent(channel.place)
+    takeBackFromSpent(channel, &core)
+  }
+  private func takeBackFromSpent(_ channel: WorkerChannel, _ core: inout Core) {
     takeBack(from: channel, sparingFirst: core.state.workers[channel.place].phase == .starting ? 0 : recipe.width, &core)
   }
 
@@ -121,7 +124,7 @@ extension ProcessPool {
     core.withLock { core in
       let going = core.state.resized(to: max(1, count))
       while core.channels.count < core.state.workers.count { core.channels.append(nil) }
-      for place in going { if let channel = core.channels[place] { replace(channel, &core) } }
+      for place in going { if let channel = core.channels[place] { takeBackFromSpent(channel, &core) } }
       dispatch(&core, &bells)
     }
     bells.ring(self)

@@ -11,12 +11,21 @@ extension ProcessPool {
   func drain(_ channel: WorkerChannel, _ batch: ResultBatch) -> Bool {
     batch.clear()
     var bells = Bells()
+    // A look at its memory is a system call or three, so it comes before the lock; then only the results are taken that were there before
+    // the look: a job that makes the worker grow is told of after it has.
+    var end: UInt64?
+    var isSpent = false
+    if limits.keptMemory != nil {
+      guard channel.hasResponses else { return false }
+      end = channel.publishedResponses
+      isSpent = hasGrown(channel)
+    }
     // The response lock is held until the results are landed: of several frames about one job the last must not be dealt with before
     // the others, which another thread may have copied.
     let hasRead = channel.response.withLockIfFree { reader in
       // 1. Copy.
-      guard unsafe reader.read(into: batch) > 0 || batch.violation != nil else { return false }
-      land(batch, from: channel, &bells)
+      guard unsafe reader.read(into: batch, until: end) > 0 || batch.violation != nil else { return false }
+      land(batch, from: channel, isSpent: isSpent, &bells)
       return true
     }
     guard hasRead == true else { return false }
@@ -28,8 +37,9 @@ extension ProcessPool {
   /// 2.
   ///
   /// Whose the results are, and what the worker gets next, under the core lock; the caller holds the response lock.
-  private func land(_ batch: ResultBatch, from channel: WorkerChannel, _ bells: inout Bells) {
-    let isSpent = unsafe limits.keptMemory != nil && !batch.results.isEmpty && hasGrown(channel)
+  ///
+  /// - Parameter isSpent: it has grown past what one may that goes on.
+  private func land(_ batch: ResultBatch, from channel: WorkerChannel, isSpent: Bool = false, _ bells: inout Bells) {
     core.withLock { core in
       if unsafe batch.hasGreeting {
         unsafe channel.hasGreeted = true
@@ -54,7 +64,7 @@ extension ProcessPool {
       if let violation = unsafe batch.violation {
         report(violation, by: channel, &core, &bells)
       }
-      if isSpent { replace(channel, &core) }
+      if unsafe isSpent && !batch.results.isEmpty { replace(channel, &core) }
       dispatch(&core, &bells)
     }
   }

@@ -34,6 +34,10 @@ extension ResultReceiver {
   package var attempt: Int
   /// The job goes on; only where the receiver takes several.
   package var isLast = true
+  /// There was no memory for so many bytes of it, so that it has none; nil: there was.
+  ///
+  /// Unit: bytes.
+  package var missing: Int?
 }
 
 /// A pool of worker processes: it takes encoded jobs and gives back encoded results.
@@ -149,6 +153,10 @@ package final class ProcessPool: FutureSource {
     let memories: [SealedMemory]
     do { memories = attachments.isEmpty ? [] : try handed(attachments) } catch {
       future.fail(error)
+      return
+    }
+    guard PrivateMemory.isThere(bytes.count) else {
+      future.fail(JobError.noMemory(.notEncodable, "The job did not run", bytes.count, in: .here))
       return
     }
     let payload =

@@ -61,7 +61,7 @@ struct RawResult {
     let attachments = unsafe attachments.isEmpty ? [] : attachments[arrival.result] ?? []
     return unsafe WorkerAnswer(
       kind: result.header.type, bytes: bytes(of: result), segments: result.large, attachments: attachments, attempt: arrival.attempt,
-      isLast: result.header.flags & ResponseKind.more == 0)
+      isLast: result.header.flags & ResponseKind.more == 0, missing: result.large?.missing)
   }
   /// Room for a payload; nil: it does not fit this batch any more.
   func claim(_ byteCount: Int) -> UnsafeMutableRawBufferPointer? {
@@ -101,6 +101,12 @@ struct RawResult {
   /// The piece that comes, and how much of it is there.
   private var piece = 0
   private var filled = 0
+  /// There is no memory for so many bytes, which is all of it; what comes goes nowhere.
+  ///
+  /// Unit: bytes.
+  private(set) var missing: Int?
+  /// Of those, how many have not come.
+  private var unread = 0
 
   // SAFETY: `bytes` is in this message, or in `array`, which is kept beside it.
   @safe private struct Piece {
@@ -113,8 +119,7 @@ struct RawResult {
   /// An array that gets no memory traps, and a worker may announce what it likes. Unit: bytes.
   private static let landingLimit = 4 << 30
 
-  /// nil: there is not so much memory.
-  init?(header: FrameHeader, shape: MessageShape, attachments: [Attachment]) {
+  init(header: FrameHeader, shape: MessageShape, attachments: [Attachment]) {
     self.header = header
     self.attachments = attachments
     self.shape = shape
@@ -128,18 +133,31 @@ struct RawResult {
         continue
       }
       // Mapped, so that a length that was a lie costs address space until its bytes come, and nothing is cleared twice.
-      guard let memory = unsafe LargeMessage.allocate(max(byteCount, 1)) else { return nil }
+      guard let memory = unsafe LargeMessage.allocate(max(byteCount, 1)) else {
+        freePieces()
+        pieces = []
+        missing = shape.totalByteCount
+        unread = shape.totalByteCount
+        return
+      }
       unsafe pieces.append(Piece(bytes: UnsafeMutableRawBufferPointer(start: memory.baseAddress, count: byteCount), array: nil))
     }
     passFull()
   }
-  deinit {
+  deinit { freePieces() }
+  private func freePieces() {
     for piece in pieces where piece.array == nil {
       unsafe LargeMessage.free(UnsafeMutableRawBufferPointer(start: piece.bytes.baseAddress, count: max(piece.bytes.count, 1)))
     }
   }
 
-  var isComplete: Bool { piece == pieces.count }
+  var isComplete: Bool { piece == pieces.count && unread == 0 }
+  /// Passes over the next `count` bytes of one for which there is no memory; false: that is more than was announced.
+  func skip(_ count: Int) -> Bool {
+    guard count <= unread else { return false }
+    unread -= count
+    return true
+  }
   /// Room for the next `count` bytes; nil: that is more than was announced, or not of one piece.
   func claim(_ count: Int) -> UnsafeMutableRawBufferPointer? {
     guard piece < pieces.count, unsafe count <= pieces[piece].bytes.count - filled else { return nil }
@@ -154,7 +172,9 @@ struct RawResult {
       filled = 0
     }
   }
-  var main: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(pieces[0].bytes) }
+  var main: UnsafeRawBufferPointer {
+    unsafe pieces.isEmpty ? UnsafeRawBufferPointer(start: nil, count: 0) : UnsafeRawBufferPointer(pieces[0].bytes)
+  }
   func segment(_ index: Int) -> UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(pieces[index + 1].bytes) }
   func byteCount(ofSegment index: Int) -> Int? { shape.segmentByteCounts.indices.contains(index) ? shape.segmentByteCounts[index] : nil }
   func read(segment index: Int, into target: UnsafeMutableRawBufferPointer) throws { unsafe target.copyMemory(from: segment(index)) }
@@ -193,11 +213,19 @@ struct ResponseReader: ~Copyable {
   /// Copies complete frames into `batch`, which is empty, and frees their place in the ring.
   ///
   /// Returns how many bytes.
-  mutating func read(into batch: ResultBatch) -> Int {
+  ///
+  /// - Parameter end: only what had been published when the worker's `head` was this; nil: all.
+  mutating func read(into batch: ResultBatch, until end: UInt64? = nil) -> Int {
     // Frames are multiples of 16: less than one would lie there for ever.
-    guard let available = ring.available, available % Frame.headerByteCount == 0 else {
+    guard var available = ring.available, available % Frame.headerByteCount == 0 else {
       unsafe batch.violation = "it moved the end of its results to a place that cannot be"
       return 0
+    }
+    if let end {
+      // Another thread may have read further meanwhile, and a worker that says nonsense is found out below.
+      let wanted = end &- ring.tail
+      if wanted > UInt64(available) { return 0 }
+      available = Int(wanted)
     }
     var offset = 0
     while unsafe !batch.isFull && batch.violation == nil && available - offset >= Frame.headerByteCount {
@@ -249,8 +277,10 @@ struct ResponseReader: ~Copyable {
         break
       }
       guard let attachments = receive(header, batch) else { break }
-      guard let message = LargeMessage(header: header, shape: shape, attachments: attachments) else {
-        unsafe batch.violation = "it announced a result of \(shape.totalByteCount) bytes, for which there is no memory here"
+      finish(LargeMessage(header: header, shape: shape, attachments: attachments), batch)
+    case ResponseKind.part where large?.missing != nil:
+      guard let message = large, message.skip(count), count > 0 else {
+        unsafe batch.violation = "it sent a part of no result"
         break
       }
       finish(message, batch)

@@ -24,9 +24,11 @@ final class SwiftReceiver<Output: Codable & Sendable>: ResultReceiver {
     // SAFETY: the pool hands back the future that was submitted with this receiver's type.
     let future = unsafe unsafeDowncast(future, to: Future<Output>.self)
     do {
+      if let missing = answer.missing { throw noMemory(missing) }
       unsafe future.succeed(try output(answer.kind, answer.bytes, answer.segments, answer.attachments, decoder))
     } catch { future.fail(error) }
   }
+  func noMemory(_ byteCount: Int) -> JobError { .noMemory(.notDecodable, "\(job) has run, but its output is lost", byteCount, in: .here) }
   /// The output that a worker sent.
   ///
   /// - Throws: what its job threw, or why there is no output.

@@ -184,6 +184,8 @@ final class WorkerChannel: @unchecked Sendable {
     unsafe memory.otherWord(RegionLayout.head).pointee.load(ordering: .acquiring)
       &- memory.ownWord(RegionLayout.tail).pointee.load(ordering: .relaxed)
   }
+  /// The end of its results, as the worker says.
+  var publishedResponses: UInt64 { unsafe memory.otherWord(RegionLayout.head).pointee.load(ordering: .acquiring) }
   /// Rings for a worker that waits for room, once.
   func ringIfRoomIsWanted() {
     let sleep = unsafe memory.otherWord(RegionLayout.wantsRoom).pointee.load(ordering: .sequentiallyConsistent)

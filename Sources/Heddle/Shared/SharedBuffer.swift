@@ -1,6 +1,7 @@
 import HeddleSystem
 import HeddleWire
 
+// SAFETY: `memory` keeps `base` mapped, with room for `count` elements; who accesses what when is what the documentation asks of the user.
 /// Elements in memory that several processes see: passed in jobs and results by reference, never copied.
 ///
 /// ```swift
@@ -33,7 +34,6 @@ import HeddleWire
 /// tuples of them, but not `Bool`, enumerations or optionals, because a process that has gone wild can write anything there. Such types are
 /// refused, except where an enumeration with values is a field of a structure.
 @safe public struct SharedBuffer<Element: BitwiseCopyable & Sendable>: @unchecked Sendable {
-  // SAFETY: `memory` keeps `base` mapped, with room for `count` elements; who accesses what when is what the documentation asks of the user.
   let memory: SealedMemory
   @usableFromInline let base: UnsafeMutablePointer<Element>
   /// How many elements it has.

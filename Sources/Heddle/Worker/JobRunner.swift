@@ -28,7 +28,12 @@ private final class TypedRunner<J: Job>: JobRunner {
         loop.finish(writer)
       } else if loop.isInParts {
         let message = loop.incoming()
-        let kind = unsafe await run(message.main(), message, loop.attachments, loop)
+        let kind: UInt32
+        if let main = unsafe message.main() {
+          kind = unsafe await run(main, message, loop.attachments, loop)
+        } else {
+          kind = say(JobError.noMemory(.notDecodable, "The job did not run", message.mainByteCount, in: .worker), loop.encoder)
+        }
         message.skipRest()
         loop.finish(kind)
       } else {
@@ -105,7 +110,7 @@ private final class UnknownTypeRunner: JobRunner {
 }
 
 /// Sends back why a job has no output.
-private func say(_ error: JobError, _ encoder: MessageEncoder) -> UInt32 {
+func say(_ error: JobError, _ encoder: MessageEncoder) -> UInt32 {
   // Text always can be encoded.
   try! encoder.encode(error.message)
   return error.code == .notDecodable ? ResultKind.notDecodable : ResultKind.notEncodable

@@ -147,7 +147,7 @@ import HeddleWire
     // The parent is trusted.
     let shape = unsafe MessageShape(decoding: payload, limit: .max)!
     passJob()
-    return unsafe IncomingMessage(shape: shape) { [unowned self] in unsafe readParts(into: $0) }
+    return unsafe IncomingMessage(shape: shape) { [unowned self] in unsafe readParts(into: $0, count: $1) }
   }
   /// Sends what a job left in the encoder.
   func finish(_ kind: UInt32) {
@@ -208,20 +208,22 @@ import HeddleWire
     unsafe lastPosition &+= UInt64(low &- UInt32(truncatingIfNeeded: lastPosition))
     return unsafe lastPosition
   }
-  /// Fills `target` from the `part` frames that follow.
+  /// Takes `size` bytes from the `part` frames that follow, into `target` or, without one, to nowhere.
   ///
   /// Blocks.
-  private func readParts(into target: UnsafeMutableRawBufferPointer) {
+  private func readParts(into target: UnsafeMutableRawBufferPointer?, count size: Int) {
     var filled = 0
-    while filled < target.count {
+    while filled < size {
       if unsafe partLeft == 0 {
         if unsafe requests.isEmpty { waitForRequests() }
         unsafe partLeft = unsafe Int(requests.header(offset: 0).byteCount)
         unsafe partSize = unsafe Frame.byteCount(payload: partLeft)
         unsafe partOffset = Frame.headerByteCount
       }
-      let count = unsafe min(partLeft, target.count - filled)
-      unsafe requests.copy(offset: partOffset, to: UnsafeMutableRawBufferPointer(rebasing: target[filled..<filled + count]))
+      let count = unsafe min(partLeft, size - filled)
+      if let target = unsafe target {
+        unsafe requests.copy(offset: partOffset, to: UnsafeMutableRawBufferPointer(rebasing: target[filled..<filled + count]))
+      }
       filled += count
       unsafe partOffset += count
       unsafe partLeft -= count

@@ -72,7 +72,7 @@ class LoopWorker(Worker):
             arguments, keywords = marshal.loads(payload)
             function = self.function(definition)
         except BaseException as error:
-            self.answer(position, *self.failed(error, definition))
+            self.answer(position, *self.failed(error if payload is not None else no_room(), definition))
             return
         inner = function.function if type(function) in (Streamed, Measured) else function
         if inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner):

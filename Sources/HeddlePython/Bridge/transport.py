@@ -71,7 +71,9 @@ class RingTransport(object):
     # Reading
 
     def receive(self):
-        """The next call that is ours as (position, target, payload); None when there will be none. Blocks."""
+        """The next call that is ours as (position, target, payload); None when there will be none. Blocks.
+
+        A payload of None: there is no memory for it."""
         theirs, ours, unpack = self._theirs, self._ours, self._header.unpack_from
         self.parked = False
         while not self._closed:
@@ -133,12 +135,19 @@ class RingTransport(object):
 
     def _parts(self, size):
         whole = bytearray()
-        while len(whole) < size:
+        read = 0
+        while read < size:
             if self._theirs[self.HEAD] == self._tail:
                 self._await_requests()
                 continue
             part = self._header.unpack_from(self._requests, self._tail & self.MASK)[0]
-            whole += self._bytes(self._tail + 16, part)
+            if whole is not None:
+                try:
+                    whole += self._bytes(self._tail + 16, part)
+                except MemoryError:
+                    # The rest is read all the same: behind it lies the next call.
+                    whole = None
+            read += part
             self._pass(part, True)
         return whole
 

@@ -214,7 +214,7 @@ class Worker(object):
                     # Without a start it was the target or its arguments that could not be read.
                     wall = wall_clock() - start
                 value = arguments = keywords = None
-                kind, payload = self.failed(error, target)
+                kind, payload = self.failed(error if message[2] is not None else no_room(), target)
             if wall < SHORT_CALL:
                 cpu = wall
             else:
@@ -325,6 +325,11 @@ class Worker(object):
         if loop is not None:
             loop.run_until_complete(cancel_all(loop))
             loop.close()
+
+
+def no_room():
+    """Why a call whose arguments the transport could not hold was not made."""
+    return MemoryError("there is no memory in this interpreter for the arguments; raise its limit, or pass a file's name")
 
 
 def refusal_data(error):

@@ -1,7 +1,21 @@
+import HeddleSystem
+
 /// Writes values as CPython's `marshal` does, version 2, one after another into one buffer.
 package struct MarshalWriter {
   /// What has been written.
   package private(set) var bytes: [UInt8] = []
+
+  /// There was no memory for so many bytes, so that what was written is not whole; nil: there was.
+  ///
+  /// Unit: bytes.
+  package private(set) var missing: Int?
+  /// Whether there is memory for `count` bytes more, which may take as much again while they are made.
+  private mutating func hasRoom(for count: Int, doubled: Bool = false) -> Bool {
+    let isFit = bytes.capacity - bytes.count >= count && !doubled
+    let wanted = max(2 * bytes.capacity, bytes.count + count) + (doubled ? count : 0)
+    if missing == nil && !isFit && !PrivateMemory.isThere(wanted) { missing = wanted }
+    return missing == nil
+  }
 
   package init() {}
   package init(capacity: Int) { bytes.reserveCapacity(capacity) }
@@ -52,7 +66,7 @@ package struct MarshalWriter {
     let utf8 = value.utf8
     bytes.append(MarshalCode.string)
     append(UInt32(clamping: utf8.count))
-    bytes.append(contentsOf: utf8)
+    if hasRoom(for: utf8.count) { bytes.append(contentsOf: utf8) }
   }
   /// Text that is already UTF-8, or what `os.fsencode` gave: a byte that is no UTF-8 becomes the lone surrogate that
   /// `os.fsdecode` makes of it, so that a file whose name is not UTF-8 can be opened.
@@ -78,17 +92,18 @@ package struct MarshalWriter {
   package mutating func write(encoded text: some Collection<UInt8>) {
     bytes.append(MarshalCode.string)
     append(UInt32(clamping: text.count))
-    bytes.append(contentsOf: text)
+    if hasRoom(for: text.count) { bytes.append(contentsOf: text) }
   }
   package mutating func write(bytes value: some Collection<UInt8>) {
     bytes.append(MarshalCode.bytes)
     append(UInt32(clamping: value.count))
-    bytes.append(contentsOf: value)
+    if hasRoom(for: value.count) { bytes.append(contentsOf: value) }
   }
 
   /// A list of floats, as one block.
   mutating func write(doubles values: some RandomAccessCollection<Double>) {
     beginList(count: values.count)
+    guard hasRoom(for: 9 * values.count, doubled: true) else { return }
     unsafe bytes.append(
       contentsOf: [UInt8](unsafeUninitializedCapacity: values.count * 9) { buffer, count in
         // SAFETY: nine bytes are written for each value, into a buffer of nine times their number.
@@ -107,6 +122,7 @@ package struct MarshalWriter {
       for value in values { write(value) }
       return
     }
+    guard hasRoom(for: 5 * values.count, doubled: true) else { return }
     unsafe bytes.append(
       contentsOf: [UInt8](unsafeUninitializedCapacity: values.count * 5) { buffer, count in
         // SAFETY: five bytes are written for each value, into a buffer of five times their number.
@@ -139,7 +155,9 @@ package struct MarshalWriter {
   package mutating func beginDictionary() { bytes.append(MarshalCode.dictionary) }
   package mutating func endDictionary() { bytes.append(MarshalCode.end) }
   /// A value that is marshal already.
-  package mutating func append(marshaled value: some Collection<UInt8>) { bytes.append(contentsOf: value) }
+  package mutating func append(marshaled value: some Collection<UInt8>) {
+    if hasRoom(for: value.count) { bytes.append(contentsOf: value) }
+  }
 
   /// - Throws: `EncodingError` for a number that is none, and where it nests deeper than `MarshalLimit.depth`, which neither this stack nor
   ///   Python's need bear.

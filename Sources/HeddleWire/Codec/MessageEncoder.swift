@@ -36,10 +36,11 @@ public final class MessageEncoder {
   /// Replaces the content by `value`.
   ///
   /// `encode(to:)` of the value may run twice; see README.md, "Flat and tree".
-  /// - Throws: `EncodingError`, and what the value's own `encode(to:)` throws. The content is empty then and the encoder usable.
+  /// - Throws: `EncodingError`, `NoMemory`, and what the value's own `encode(to:)` throws. The content is empty then and the encoder usable.
   public func encode<Value: Encodable>(_ value: Value) throws {
     do {
       try encodeFlatOrTree(value)
+      try checkMemory()
       guard writer.buffer.count <= WireLimit.message else {
         let description = "The value takes \(writer.buffer.count) bytes without its large arrays; a message holds \(WireLimit.message)."
         throw EncodingError.invalidValue(value, .init(codingPath: [], debugDescription: description))
@@ -81,6 +82,8 @@ public final class MessageEncoder {
   private func answer(_ error: (any Error)?, _ writer: FlatWriter) throws -> Bool {
     if let error, !writer.isViolated { throw error }
     if let failure = writer.failure { throw failure }
+    // The tree would need more.
+    try checkMemory()
     return false
   }
 
@@ -97,6 +100,11 @@ public final class MessageEncoder {
     try fresh.append(root)
     if let failure = fresh.failure { throw failure }
     fresh.endMessage()
+  }
+
+  private func checkMemory() throws(NoMemory) {
+    // Not an `EncodingError`: that holds the value, and to print it would take more of what is missing.
+    if let byteCount = writer.buffer.missing { throw NoMemory(byteCount: byteCount) }
   }
 
   /// Gives the writer away when a container of the value is still held by somebody: a later write to it must not reach a later message.

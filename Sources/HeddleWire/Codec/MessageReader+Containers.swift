@@ -230,6 +230,11 @@ extension MessageReader {
       .valueNotFound(type, .init(codingPath: codingPath, debugDescription: "Cannot get a value of type \(type): found nil instead."))
     case .doesNotFit(let number):
       .dataCorrupted(.init(codingPath: codingPath, debugDescription: "The number \(number) does not fit in \(type)."))
+    case .noMemory(let byteCount):
+      .dataCorrupted(
+        .init(
+          codingPath: codingPath, debugDescription: "There is no memory for \(byteCount) bytes of \(type).",
+          underlyingError: NoMemory(byteCount: byteCount)))
     }
   }
 }

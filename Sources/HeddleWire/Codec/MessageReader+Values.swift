@@ -66,6 +66,7 @@ extension MessageReader {
     func opened<Bytes: RangeReplaceableCollection<UInt8>>(_ type: Bytes.Type) throws -> Value? {
       precondition(Bytes.self == Value.self)
       guard let array = try blockValue([UInt8].self, as: [UInt8].self, at: place) else { return nil }
+      do { try Room.need(array.count) } catch { throw decodingError(error, type, codingPath: codingPath(of: place)) }
       // SAFETY: the two types are the same one.
       return unsafe unsafeBitCast(Bytes(array), to: Value.self)
     }
@@ -86,6 +87,7 @@ extension MessageReader {
         let array: Block
         switch head.place {
         case .inline(let start):
+          try Room.need(head.byteCount)
           let elements = bytes.slice(start..<start + head.byteCount)
           array = try unsafe Block.make(count: head.count) { destination in unsafe elements.copy(to: destination) }
         case .segment(let segment):

@@ -41,6 +41,7 @@ final class SegmentStore {
   func array<Block: BlockArray>(_ type: Block.Type, segment: Int, head: BlockHead, at position: Int) throws -> Block {
     try check(segment, head, at: position)
     if let known = state.value.loaded[segment] {
+      try Room.need(head.byteCount)
       return try unsafe Block.make(count: head.count) { destination in unsafe known.bytes.copy(to: destination) }
     }
     if let landed = source?.landed(segment: segment), Swift.type(of: landed) == Block.self, let array = landed as? Block {
@@ -48,6 +49,7 @@ final class SegmentStore {
       state.value.loaded[segment] = unsafe array.withBlock { bytes in unsafe Loaded(bytes: WireBytes(bytes), owner: array) }
       return array
     }
+    try Room.need(head.byteCount)
     let array = try unsafe Block.make(count: head.count) { destination in
       if destination.count >= Self.largeByteCount { unsafe prepareLarge?(destination) }
       try unsafe source?.read(segment: segment, into: destination)

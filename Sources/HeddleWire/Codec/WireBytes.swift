@@ -85,6 +85,7 @@ struct WireBytes {
   func text(at position: inout Int) throws(ReadFailure) -> String {
     var start = position
     let byteCount = try boundedVarint(at: &start)
+    try Room.need(byteCount)
     let bytes = unsafe UnsafeRawBufferPointer(start: base.map { base in unsafe base + start }, count: byteCount)
     // The unspecialised initializer that validates looks up generic metadata each time, the one that repairs does not, and ASCII needs no repair.
     let isASCII = unsafe bytes.allSatisfy { byte in byte < 0x80 }

@@ -25,6 +25,8 @@ enum ReadFailure: Error {
   case null
   /// There is a number, which this type cannot hold.
   case doesNotFit(number: String)
+  /// There is no memory here for so many bytes.
+  case noMemory(Int)
 }
 
 /// A value of a message, whatever its type.

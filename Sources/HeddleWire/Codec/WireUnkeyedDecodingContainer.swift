@@ -27,6 +27,8 @@ struct WireUnkeyedDecodingContainer: UnkeyedDecodingContainer {
       container = try reader.openUnkeyed(at: place)
       (kind, block, owner) = (nil, .empty, nil)
       elementCount = container.count
+      // An array takes the count for its capacity; a String has 16 bytes.
+      try Room.need(16 * elementCount)
       return
     }
     let head = try reader.bytes.blockHead(at: Int(place.position))

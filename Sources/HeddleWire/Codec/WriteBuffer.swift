@@ -9,6 +9,8 @@ struct WriteBuffer: ~Copyable {
     var base: UnsafeMutableRawPointer
     var count = 0
     var capacity: Int
+    /// There was no memory for so much: what was written is lost, and so is all that follows.
+    var missing: Int?
   }
 
   private let memory: Cell<Memory>
@@ -34,19 +36,34 @@ struct WriteBuffer: ~Copyable {
     unsafe base.deallocate()
   }
 
+  /// How much memory there was not, so that the content is none; nil: nothing was missing.
+  ///
+  /// Writing goes on without harm and in vain until `removeAll`. Unit: bytes.
+  var missing: Int? { memory.value.missing }
+
   /// What was written; valid until the next change.
   var bytes: UnsafeRawBufferPointer {
     unsafe UnsafeRawBufferPointer(start: base, count: count)
   }
 
+  /// False: there is no memory for so much, and nothing may be written.
   @inline(__always)
-  private func makeRoom(for byteCount: Int) {
-    if capacity &- count < byteCount { grow(by: byteCount) }
+  @discardableResult
+  private func makeRoom(for byteCount: Int) -> Bool {
+    capacity &- count >= byteCount || grow(by: byteCount)
   }
 
+  /// Where it fails the content is dropped, so that there is room for what is as small as a number.
   @inline(never)
-  private func grow(by byteCount: Int) {
-    replaceMemory(capacity: max(capacity * 2, count + byteCount))
+  private func grow(by byteCount: Int) -> Bool {
+    let larger = max(capacity * 2, count + byteCount)
+    if memory.value.missing == nil && Room.isThere(larger) {
+      replaceMemory(capacity: larger)
+      return true
+    }
+    memory.value.missing = memory.value.missing ?? larger
+    count = 0
+    return false
   }
 
   @inline(__always)
@@ -88,14 +105,14 @@ struct WriteBuffer: ~Copyable {
   @inline(__always)
   func append(contentsOf bytes: UnsafeRawBufferPointer) {
     guard let source = bytes.baseAddress, bytes.count > 0 else { return }
-    makeRoom(for: bytes.count)
+    guard makeRoom(for: bytes.count) else { return }
     // SAFETY: there is room, and a caller cannot hold a mutable view of this buffer, so the ranges are apart.
     unsafe (base + count).copyMemory(from: source, byteCount: bytes.count)
     count &+= bytes.count
   }
 
   func append(contentsOf bytes: WireBytes) {
-    makeRoom(for: bytes.count)
+    guard makeRoom(for: bytes.count) else { return }
     unsafe bytes.copy(to: UnsafeMutableRawBufferPointer(start: base + count, count: bytes.count))
     count &+= bytes.count
   }
@@ -113,24 +130,29 @@ struct WriteBuffer: ~Copyable {
   /// Overwrites four bytes that were written before.
   @inline(__always)
   func patch(_ value: Int, at position: Int) {
-    precondition(position >= 0 && position &+ 4 <= count, "Patching \(position) of \(count) bytes.")
+    guard position >= 0 && position &+ 4 <= count else { return refuse("Patching \(position) of \(count) bytes.") }
     unsafe base.storeBytes(of: UInt32(truncatingIfNeeded: value).littleEndian, toByteOffset: position, as: UInt32.self)
   }
 
   @inline(__always)
   func patch(byte: UInt8, at position: Int) {
-    precondition(position >= 0 && position < count, "Patching \(position) of \(count) bytes.")
+    guard position >= 0 && position < count else { return refuse("Patching \(position) of \(count) bytes.") }
     unsafe base.storeBytes(of: byte, toByteOffset: position, as: UInt8.self)
   }
 
   func truncate(to newCount: Int) {
-    precondition(newCount >= 0 && newCount <= count, "Truncating \(count) bytes to \(newCount).")
+    guard newCount >= 0 && newCount <= count else { return refuse("Truncating \(count) bytes to \(newCount).") }
     count = newCount
   }
+
+  /// A place that is not there: the caller's mistake, unless the content was dropped.
+  @inline(never)
+  private func refuse(_ sentence: @autoclosure () -> String) { precondition(missing != nil, sentence()) }
 
   /// Drops the content, and the memory too where it grew past `WireLimit.scratch`.
   func removeAll() {
     count = 0
+    memory.value.missing = nil
     if capacity > WireLimit.scratch { replaceMemory(capacity: 1_024) }
   }
 

@@ -73,9 +73,9 @@ public enum RegionLayout {
   @inlinable public static var creditCapacity: Int { 4096 }
 }
 
+// SAFETY: the owner of the mapping keeps it alive; every word is reached by atomic operations only, the rings by `RingWriter` and `RingReader`.
 /// One side's view of the shared memory: its own words and ring, and the other's.
 @safe public struct ChannelMemory: @unchecked Sendable {
-  // SAFETY: the owner of the mapping keeps it alive; every word is reached by atomic operations only, the rings by `RingWriter` and `RingReader`.
   @usableFromInline let own: UnsafeMutableRawPointer
   @usableFromInline let other: UnsafeMutableRawPointer
   /// The ring that this side writes, mapped twice in a row.

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Heddle
 
-/// How many frames each of the tests below tries; HEDDLE_FUZZ_FRAMES says otherwise (Scripts/fuzz.sh).
+/// How many frames each of the tests below has read, every one of them changed; HEDDLE_FUZZ_FRAMES says otherwise (Scripts/fuzz.sh).
 ///
 /// Few in a usual run: it is a debug build.
 private let frameCount = unsafe getenv("HEDDLE_FUZZ_FRAMES").flatMap { unsafe Int(String(cString: $0)) } ?? 60_000
@@ -16,64 +16,15 @@ private func seed() -> UInt64 {
   return seed
 }
 
-/// Frames as a worker writes them, some changed.
-private struct FrameSource {
-  var random: Seeded
-  /// How many of a thousand frames are changed so that they may break the protocol.
-  var damage: Int
-  /// Bytes of the large result that is under way and have not been written.
-  private var left = 0
-
-  init(seed: UInt64, damage: Int) {
-    random = Seeded(seed)
-    self.damage = damage
-  }
-  /// Header and payload of the next frame.
-  mutating func next(position: UInt64) -> (header: FrameHeader, payload: [UInt8]) {
-    var frame: (header: FrameHeader, payload: [UInt8])
-    if left > 0 {
-      let count = min(left, Int.random(in: 1...300, using: &random))
-      left -= count
-      frame = (FrameHeader(kind: ResponseKind.part, byteCount: count), noise(count))
-    } else {
-      switch Int.random(in: 0..<10, using: &random) {
-      case 0...5:
-        let count = Int.random(in: 0...200, using: &random)
-        frame = (FrameHeader(kind: ResponseKind.hello, byteCount: count), noise(count))
-      default:
-        // Few of the announced bytes ever come, or all of them in many parts.
-        left = Int.random(in: 1...60_000, using: &random)
-        let shape = MessageShape(mainByteCount: left / 2, segmentByteCounts: [left - left / 2]).encoded
-        let bytes = unsafe shape.withUnsafeBytes { unsafe Array($0) }
-        frame = (
-          FrameHeader(
-            kind: ResponseKind.beginResult, byteCount: bytes.count, position: position, type: UInt32.random(in: 0...7, using: &random)),
-          bytes
-        )
-      }
-    }
-    if Int.random(in: 0..<1000, using: &random) < damage { change(&frame) }
-    return frame
-  }
-  private mutating func noise(_ count: Int) -> [UInt8] {
-    var bytes = [UInt8](repeating: UInt8.random(in: 0...20, using: &random), count: count)
-    for _ in 0..<min(count, 12) { bytes[Int.random(in: 0..<count, using: &random)] = UInt8.random(in: 0...255, using: &random) }
-    return bytes
-  }
-  private mutating func change(_ frame: inout (header: FrameHeader, payload: [UInt8])) {
-    switch Int.random(in: 0..<8, using: &random) {
-    case 0: frame.header.kind = .random(in: 0...255, using: &random)
-    case 1: frame.header.byteCount = .random(in: 0...(.max), using: &random)
-    case 2: frame.header.byteCount = frame.header.byteCount &+ UInt32.random(in: 1...64, using: &random)
-    case 3: frame.header.position = .random(in: 0...(.max), using: &random)
-    case 4: frame.header.type = .random(in: 0...(.max), using: &random)
-    case 5: frame.header = FrameHeader(kind: ResponseKind.result, byteCount: frame.payload.count, position: UInt64(frame.header.position))
-    case 6:
-      for _ in 0..<3 where !frame.payload.isEmpty {
-        frame.payload[Int.random(in: 0..<frame.payload.count, using: &random)] = .random(in: 0...255, using: &random)
-      }
-    default: frame.header.kind = ResponseKind.part
-    }
+/// How many frames were read, by what had been changed in them.
+private struct FrameTally: CustomStringConvertible {
+  var counts = [Int](repeating: 0, count: FrameSource.Change.allCases.count)
+  var total: Int { counts.reduce(0, +) }
+  subscript(_ change: FrameSource.Change) -> Int { counts[change.rawValue] }
+  mutating func add(_ change: FrameSource.Change) { counts[change.rawValue] += 1 }
+  var description: String {
+    "\(total) changed frames read (\(self[.payload]) in their payload, \(self[.label]) in the kind of their outcome, "
+      + "\(self[.structure]) in their structure)"
   }
 }
 
@@ -89,24 +40,26 @@ extension Core {
       let memory = unsafe ChannelMemory(
         own: words, other: words + RegionLayout.wordsByteCount, outgoing: ring.address, incoming: ring.address)
       let headWord = unsafe (words + RegionLayout.wordsByteCount).assumingMemoryBound(to: UInt64.self)
+      let tailWord = unsafe (words + RegionLayout.tail).assumingMemoryBound(to: UInt64.self)
       let batch = ResultBatch()
-      var source = FrameSource(seed: seed(), damage: 100)
+      let receiver = try SwiftReceiver(for: WritesFrames.self)
+      var source = FrameSource(seed: seed(), part: .answering, damage: 1000)
       var reader = ResponseReader(memory)
       var head: UInt64 = 0
-      var refused = 0
-      var results = 0
-      var sum = 0
-      var count = 0
-      while count < frameCount {
+      var unread: [(end: UInt64, change: FrameSource.Change)] = []
+      var tally = FrameTally()
+      var (refused, results, outputs, sum) = (0, 0, 0, 0)
+      var nextWatch = 0
+      while tally.total < frameCount {
+        if tally.total >= nextWatch {
+          // Millions of frames take longer than the watchdog allows a test.
+          Watchdog.begin("the fuzz of a ring after \(tally.total) frames")
+          nextWatch += 200_000
+        }
         for _ in 0..<Int.random(in: 1...20, using: &source.random) {
-          let frame = source.next(position: UInt64.random(in: 0...300, using: &source.random))
-          let place = unsafe ring.address + Int(head & UInt64(RegionLayout.ringByteCount - 1))
-          unsafe place.storeBytes(of: frame.header, as: FrameHeader.self)
-          unsafe frame.payload.withUnsafeBytes {
-            unsafe (place + 16).copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(place), byteCount: $0.count)
-          }
-          head &+= UInt64(Frame.byteCount(payload: frame.payload.count))
-          count += 1
+          let (frame, change) = source.next(position: UInt64.random(in: 0...300, using: &source.random))
+          head = unsafe write(frame, to: ring.address, at: head)
+          unread.append((head, change))
         }
         if Int.random(in: 0..<500, using: &source.random) == 0 { head = head &+ UInt64.random(in: 0...(.max), using: &source.random) }
         unsafe headWord.pointee = head
@@ -114,26 +67,35 @@ extension Core {
         while moved > 0 {
           batch.clear()
           moved = reader.read(into: batch)
-          for result in batch.results {
-            let bytes = batch.bytes(of: result)
+          for index in batch.results.indices {
+            let bytes = batch.bytes(of: batch.results[index])
             results += 1
             // Read, and printed below, so that no optimizer passes over what the sanitizer is to see.
             if unsafe !bytes.isEmpty { sum &+= unsafe Int(bytes[0]) &+ Int(bytes[bytes.count - 1]) }
-            if let large = result.large { #expect(large.isComplete) }
+            if let large = batch.results[index].large { #expect(large.isComplete) }
+            let future = Future<WritesFrames.Output>(in: nil)
+            receiver.receive(
+              future, batch.answer(ResultBatch.Arrival(future: future, type: 0, result: index, attempt: 1)), decoder: batch.decoder)
+            if future.state == .succeeded { outputs += 1 }
           }
           if batch.violation != nil { break }
         }
+        // What lies behind a frame that was refused is not read.
+        let tail = unsafe tailWord.pointee
+        for (end, change) in unread where end <= tail { tally.add(change) }
+        unread.removeAll { $0.end <= tail }
         if batch.violation != nil {
           // Its worker would be killed now; the next one has a ring of its own.
           refused += 1
           reader = ResponseReader(memory)
           head = 0
+          unread = []
           unsafe words.initializeMemory(as: UInt8.self, repeating: 0, count: 2 * RegionLayout.wordsByteCount)
-          source = FrameSource(seed: source.random.next(), damage: 100)
+          source = FrameSource(seed: source.random.next(), part: .answering, damage: 1000)
         }
       }
-      print("fuzz: \(count) frames in a ring: \(results) results, \(refused) workers refused, sum \(sum)")
-      #expect(refused > frameCount / 1000 && results > frameCount / 1000)
+      print("fuzz: ring: \(tally): \(results) results, \(outputs) of them outputs, \(refused) workers refused, sum \(sum)")
+      #expect(refused > frameCount / 1000 && results > frameCount / 100 && outputs > frameCount / 1000)
     }
 
     @Test(.timeLimit(.minutes(60))) func `a live supervisor outlives whatever its workers write`() async throws {
@@ -146,22 +108,35 @@ extension Core {
       var random = Seeded(seed)
       var outcomes: [String: Int] = [:]
       // Several live workers, so that a good one is busy while another is killed.
-      while counter.count < frameCount {
+      while counter.tally.total < frameCount {
         // Millions of frames take longer than the watchdog allows a test: each round is one for it.
-        let before = counter.count
+        let before = counter.tally.total
         Watchdog.begin("the live fuzz after \(before) frames")
-        let futures = (0..<(frameCount > 100_000 ? 36 : 9)).map { _ in
-          pool.submit(WritesFrames(seed: random.next(), limit: 5000, counter: scratch.path("count")))
+        let futures = (0..<(frameCount > 100_000 ? 36 : 9)).map { number in
+          // One alone, and two as the first of four items that travel together: a worker may send many results of those.
+          let part = number % 3 == 0 ? FrameSource.Part.silent : .chunk
+          let job = WritesFrames(
+            seed: random.next(), part: part, limit: frameCount > 100_000 ? 20_000 : 3000, counter: scratch.path("count"))
+          if part == .silent { return pool.submit(job) as AnyFuture }
+          return pool.startUnit([job, job, job, job][...]).0.future
         }
         for future in futures {
-          let result = try await within("a fuzzed job, seed \(seed)") { await future.result }
-          switch result {
-          case .success: outcomes["a result", default: 0] += 1
-          case .failure(let error as JobError): outcomes["\(error.code)", default: 0] += 1
-          case .failure(let error): outcomes["\(type(of: error))", default: 0] += 1
+          _ = try await within("a fuzzed job, seed \(seed)") { await future.park() }
+          switch future {
+          case let chunk as MapChunk<WritesFrames.Output>:
+            let (ended, failed) = chunk.counts
+            #expect(failed <= ended && ended <= 4)
+            outcomes[failed > 0 ? "items failed" : "items ended", default: 0] += 1
+          case let future as Future<WritesFrames.Output>:
+            switch await future.result {
+            case .success: outcomes["a result", default: 0] += 1
+            case .failure(let error as JobError): outcomes["\(error.code)", default: 0] += 1
+            case .failure(let error): outcomes["\(type(of: error))", default: 0] += 1
+            }
+          default: Issue.record("another future: \(future)")
           }
         }
-        try #require(counter.count > before, "the jobs find the memory that they are to write to")
+        try #require(counter.tally.total > before, "the jobs find the memory that they are to write to")
         // Which worker answers cannot be chosen: one that was still being fuzzed may forge even this. An honest answer comes within some tries.
         var isRight = false
         for _ in 0..<20 where !isRight {
@@ -170,16 +145,28 @@ extension Core {
         #expect(isRight, "the pool goes on, seed \(seed)")
       }
       try await within("shutdown, seed \(seed)") { await pool.shutdown(.kill(after: .zero)) }
-      print("fuzz: \(counter.count) frames through a live supervisor: \(outcomes)")
-      #expect(outcomes["workerDied", default: 0] > 0)
+      print("fuzz: live supervisor: \(counter.tally); by jobs: \(outcomes)")
+      #expect(outcomes["workerDied", default: 0] > 0 && outcomes["items failed", default: 0] > 0)
     }
   }
 }
 
-/// How many frames all workers have written, in a file that they share.
+/// Writes a frame into a ring that is mapped twice.
+///
+/// - Returns: where the next one begins.
+private func write(_ frame: WrittenFrame, to ring: UnsafeMutableRawPointer, at head: UInt64) -> UInt64 {
+  let place = unsafe ring + Int(head & UInt64(RegionLayout.ringByteCount - 1))
+  unsafe place.storeBytes(of: frame.header, as: FrameHeader.self)
+  unsafe frame.payload.withUnsafeBytes { bytes in
+    if let base = bytes.baseAddress { unsafe (place + Frame.headerByteCount).copyMemory(from: base, byteCount: bytes.count) }
+  }
+  return head &+ UInt64(Frame.byteCount(payload: frame.payload.count))
+}
+
+/// How many changed frames of all workers were read, in a file that they share.
 private final class FrameCounter: Sendable {
   // SAFETY: mapped as long as this object lives; only reached atomically.
-  nonisolated(unsafe) private let word: UnsafeMutablePointer<Atomic<Int>>
+  nonisolated(unsafe) private let words: UnsafeMutablePointer<Atomic<Int>>
   init?(path: String) {
     let file = open(path, O_RDWR | O_CLOEXEC)
     guard file >= 0 else { return nil }
@@ -187,50 +174,55 @@ private final class FrameCounter: Sendable {
     guard let address = unsafe mmap(nil, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0), unsafe address != MAP_FAILED else {
       return nil
     }
-    unsafe word = unsafe address.assumingMemoryBound(to: Atomic<Int>.self)
+    unsafe words = unsafe address.assumingMemoryBound(to: Atomic<Int>.self)
   }
-  deinit { unsafe munmap(word, 4096) }
-  var count: Int { unsafe word.pointee.load(ordering: .relaxed) }
-  func add() { unsafe word.pointee.add(1, ordering: .relaxed) }
+  deinit { unsafe munmap(words, 4096) }
+  var tally: FrameTally {
+    FrameTally(counts: FrameSource.Change.allCases.map { unsafe words[$0.rawValue].load(ordering: .relaxed) })
+  }
+  func add(_ tally: FrameTally) {
+    for change in FrameSource.Change.allCases { unsafe words[change.rawValue].add(tally[change], ordering: .relaxed) }
+  }
 }
 
-/// Writes changed frames over its own side of the channel until it is killed, or has written so many.
+/// Writes changed frames over its own side of the channel until it is killed; after so many it makes sure of that.
 private struct WritesFrames: Job {
   var seed: UInt64
+  var part: FrameSource.Part
   var limit: Int
   var counter: String
   func run() async throws -> [String: [Int]] {
     guard let memory = OwnMemory(), let tail = memory.parentsTail, let counter = FrameCounter(path: counter) else { return ["lost": []] }
-    var source = FrameSource(seed: seed, damage: 1)
+    var source = FrameSource(seed: seed, part: part, damage: 20)
     // Its own place: the last one that it claimed.
     let claims = unsafe memory.words + RegionLayout.claims
     let position = (0..<RegionLayout.capacity).map { unsafe claims.load(fromByteOffset: 8 * $0, as: UInt64.self) }.max()! &- 1
     var head = memory.head
-    for number in 0..<limit {
-      let frame = source.next(position: position)
-      let size = UInt64(Frame.byteCount(payload: frame.payload.count))
-      while unsafe head &+ size &- tail.load(as: UInt64.self) > UInt64(RegionLayout.ringByteCount) {
-        unsafe send(3, "x", 1, Int32(MSG_DONTWAIT))
-        usleep(50)
+    var written = 0
+    while written < limit {
+      var batch = FrameTally()
+      for _ in 0..<Int.random(in: 1...64, using: &source.random) {
+        let (frame, change) = source.next(position: position)
+        head = unsafe write(frame, to: memory.ring, at: head)
+        batch.add(change)
       }
-      let place = unsafe memory.ring + Int(head & UInt64(RegionLayout.ringByteCount - 1))
-      unsafe place.storeBytes(of: frame.header, as: FrameHeader.self)
-      unsafe frame.payload.withUnsafeBytes { bytes in
-        if let base = bytes.baseAddress { unsafe (place + 16).copyMemory(from: base, byteCount: bytes.count) }
-      }
-      head &+= size
-      // It asks to be rung for whenever it is read, and takes no bell: who rings must not wait for it.
-      unsafe memory.words.storeBytes(of: UInt64(number + 1), toByteOffset: RegionLayout.wantsRoom, as: UInt64.self)
-      atomicMemoryFence()
-      unsafe memory.words.storeBytes(of: head, as: UInt64.self)
-      counter.add()
-      if number % 64 == 63 { unsafe send(3, "x", 1, Int32(MSG_DONTWAIT)) }
+      written += batch.total
+      publish(head, memory)
+      // Only what was read counts. A worker that wrote what it may not waits here for its end.
+      while unsafe tail.load(as: UInt64.self) != head { usleep(20) }
+      counter.add(batch)
     }
-    unsafe send(3, "x", 1, Int32(MSG_DONTWAIT))
+    publish(head &+ 8, memory)
     // What it would answer now lies where its honest writer has never been: nobody could read it.
     while true { pause() }
   }
-  private func atomicMemoryFence() { Synchronization.atomicMemoryFence(ordering: .sequentiallyConsistent) }
+  private func publish(_ head: UInt64, _ memory: OwnMemory) {
+    // It asks to be rung for whenever it is read, and takes no bell: who rings must not wait for it.
+    unsafe memory.words.storeBytes(of: head | 1, toByteOffset: RegionLayout.wantsRoom, as: UInt64.self)
+    Synchronization.atomicMemoryFence(ordering: .sequentiallyConsistent)
+    unsafe memory.words.storeBytes(of: head, as: UInt64.self)
+    unsafe send(3, "x", 1, Int32(MSG_DONTWAIT))
+  }
 }
 extension OwnMemory {
   /// Where the parent says how far it has read.

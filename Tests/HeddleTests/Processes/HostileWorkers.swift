@@ -1,6 +1,7 @@
 import Glibc
 import Heddle
 import HeddleSystem
+import HeddleWire
 import Synchronization
 import Testing
 
@@ -80,6 +81,37 @@ extension Nonsense {
   }
 }
 
+/// Wants a bell for each of so many frames, takes none, and answers by hand.
+private struct TakesNoBells: Job {
+  var frames: Int
+  func run() async throws -> Int {
+    guard let memory = OwnMemory(), let tail = memory.parentsTail else { return -1 }
+    let encoder = MessageEncoder()
+    try encoder.encode(frames)
+    let answer = unsafe Array(encoder.bytes)
+    // Its own place: the last one that it claimed.
+    let claims = unsafe memory.words + RegionLayout.claims
+    let position = (0..<RegionLayout.capacity).map { unsafe claims.load(fromByteOffset: 8 * $0, as: UInt64.self) }.max()! &- 1
+    var head = memory.head
+    for number in 1...frames {
+      let isLast = number == frames
+      let place = unsafe memory.ring + Int(head & UInt64(RegionLayout.ringByteCount - 1))
+      let kind = isLast ? ResponseKind.result : ResponseKind.hello
+      unsafe place.storeBytes(
+        of: FrameHeader(kind: kind, byteCount: isLast ? answer.count : 0, position: position, type: ResultKind.value), as: FrameHeader.self)
+      if isLast { unsafe (place + Frame.headerByteCount).copyMemory(from: answer, byteCount: answer.count) }
+      head &+= UInt64(Frame.byteCount(payload: isLast ? answer.count : 0))
+      unsafe memory.words.storeBytes(of: UInt64(number), toByteOffset: RegionLayout.wantsRoom, as: UInt64.self)
+      atomicMemoryFence(ordering: .sequentiallyConsistent)
+      unsafe memory.words.storeBytes(of: head, as: UInt64.self)
+      unsafe send(3, "x", 1, Int32(MSG_DONTWAIT))
+      while unsafe tail.load(as: UInt64.self) != head { usleep(20) }
+    }
+    // Its honest writer would write where nobody reads.
+    while true { pause() }
+  }
+}
+
 extension Core {
   /// What a worker writes is untrusted.
   @Suite struct HostileWorkers {
@@ -106,6 +138,14 @@ extension Core {
         try await Task.sleep(for: .milliseconds(100))
         #expect(processorTime() - spent < .milliseconds(60), "the supervisor sleeps")
       }
+    }
+    @Test func `a worker that wants bells and takes none holds up nobody`() async throws {
+      let pool = ProcessPoolExecutor(maxWorkers: 1)
+      // A socket holds some hundred bells.
+      let future = pool.submit(TakesNoBells(frames: 2000))
+      let value = try await within("the job that wants bells") { try await future.value }
+      #expect(value == 2000)
+      try await within("shutdown") { await pool.shutdown(.kill(after: .zero)) }
     }
   }
 }

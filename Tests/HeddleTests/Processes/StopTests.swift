@@ -30,6 +30,25 @@ private func mark() {
   _ = unsafe write(marks, &byte, 1)
 }
 
+/// Has its worker take SIGTERM as a byte in a pipe, which the next job reads.
+private struct TakesSignals: Job {
+  func run() async throws -> Int32 {
+    let ends = openPipe()
+    unsafe (marks, signals) = (ends.writing, ends.reading)
+    signal(SIGTERM) { _ in mark() }
+    return getpid()
+  }
+}
+/// Returns as soon as it is asked to stop.
+private struct ReturnsWhenAsked: Job {
+  func run() async throws -> Int {
+    var byte: UInt8 = 0
+    while unsafe read(signals, &byte, 1) != 1 {}
+    return 1
+  }
+}
+nonisolated(unsafe) private var signals: Int32 = -1
+
 /// A pipe that is not close-on-exec.
 private func openPipe() -> (reading: Int32, writing: Int32) {
   var ends: [Int32] = [-1, -1]
@@ -196,6 +215,26 @@ extension Core {
     @Test func `where our standard error takes no more, who prints waits and nobody else`() async throws {
       let told = try await withPool { pool in try await pool.submit(Clogs()).value }
       #expect(told == [300 * 299, 1, 40_000])
+    }
+    @Test func `nothing that lies behind a stopped job starts in its worker`() async throws {
+      for round in 0..<4 {
+        try await withPool(1) { pool in
+          let stopped = try await pool.submit(TakesSignals()).value
+          // Short jobs, so that it may hold several.
+          for future in (0..<400).map({ pool.submit(Doubled(value: $0)) }) { _ = try await future.value }
+          let job = pool.submit(ReturnsWhenAsked())
+          let behind = (0..<3).map { _ in pool.submit(ProcessNumber()) }
+          // At once: a millisecond later what lies behind a long job is taken back anyway.
+          while job.state == .pending {}
+          #expect(job.cancel())
+          let code = await job.result.jobError?.code
+          #expect(code == .cancelled)
+          for future in behind {
+            let worker = try await within("a job of round \(round)") { try await future.value }
+            #expect(worker != stopped)
+          }
+        }
+      }
     }
     @Test func `a standard error that nobody reads any more ends nobody`() async throws {
       let lines = try await withPool { pool in try await pool.submit(Mutes()).value }
