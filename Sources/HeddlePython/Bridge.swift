@@ -8,8 +8,9 @@ enum Bridge {
   /// The program as one text.
   static let source: String = {
     let parts = [
-      PackageResources.bridge_py, PackageResources.transport_py, PackageResources.targets_py, PackageResources.values_py,
-      PackageResources.worker_py, PackageResources.loop_py, PackageResources.interpreters_py, PackageResources.entry_py,
+      PackageResources.bridge_py, PackageResources.transport_py, PackageResources.targets_py, PackageResources.shared_py,
+      PackageResources.values_py, PackageResources.worker_py, PackageResources.loop_py, PackageResources.interpreters_py,
+      PackageResources.entry_py,
     ]
     return parts.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "\n\n")
   }()
@@ -25,11 +26,13 @@ enum Bridge {
   static func keep(_ code: Compiled, for executable: String) { compiled.withLock { $0[executable] = code } }
 
   /// Arguments of an interpreter that serve a pool, on the descriptors that a recipe gives a worker.
-  static func workerArguments(way: String, threads: Int, memoryLimit: Int?) -> [String] {
+  static func workerArguments(way: String, threads: Int, memoryLimit: Int?, takesMemory: Bool) -> [String] {
     let numbers = [
       WorkerRecipe.socketNumber, WorkerRecipe.memoryNumber, WorkerRecipe.lifelineNumber, WorkerRecipe.programNumber,
     ]
-    return ["-c", workerStart, "serve", way] + numbers.map { "\($0)" } + ["\(threads)", "\(memoryLimit ?? 0)", cachePath]
+    return ["-c", workerStart, "serve", way] + numbers.map { "\($0)" } + [
+      "\(threads)", "\(memoryLimit ?? 0)", "\(takesMemory ? WorkerRecipe.handoverNumber : -1)", cachePath,
+    ]
   }
   /// What a worker finds on its descriptor `programNumber`: this version's number, the code, the text in case that is another version's,
   /// and the call that comes before all others.

@@ -1,4 +1,5 @@
 import Heddle
+import HeddleWire
 
 /// A call of a Python function: where it is, its arguments, and what it gives.
 ///
@@ -31,7 +32,7 @@ public struct PythonCall<Output: Decodable & Sendable>: Sendable {
   ///
   /// - Parameter ticket: Comes before the arguments, for a verb that takes one.
   /// - Throws: `EncodingError` for an argument that cannot be written.
-  package func encodedArguments(ticket: [UInt64]? = nil) throws -> [UInt8] {
+  func encodedArguments(ticket: [UInt64]? = nil) throws -> PythonPayload {
     var writer = MarshalWriter()
     let encoder = MarshalEncoder()
     writer.beginTuple(count: 2)
@@ -51,6 +52,12 @@ public struct PythonCall<Output: Decodable & Sendable>: Sendable {
         .init(
           codingPath: [], debugDescription: "the arguments have more than 2 GiB, which Python's marshal cannot read; pass a file's name"))
     }
-    return writer.bytes
+    return PythonPayload(bytes: writer.bytes, attachments: writer.attachments)
   }
+}
+
+/// What travels one way or the other: a value in marshal's bytes, and the memory that goes beside it.
+struct PythonPayload: Sendable {
+  var bytes: [UInt8]
+  var attachments: [Attachment] = []
 }

@@ -46,7 +46,7 @@ final class PythonEngine: Sendable {
   /// - Parameter isAdmitted: Whether the call has its place among those that may wait.
   func submit<Receiver: PythonResultReceiver>(
     target: String, options: JobOptions, receiver: @autoclosure () -> Receiver, isAdmitted: Bool = false,
-    arguments: (Future<Receiver.Output>, ProcessPool) throws -> [UInt8]
+    arguments: (Future<Receiver.Output>, ProcessPool) throws -> PythonPayload
   ) -> Future<Receiver.Output> {
     guard let admission else { return submitAdmitted(target: target, options: options, receiver: receiver(), arguments: arguments) }
     if !isAdmitted && !admission.enter() { return .failed(JobError.queueFull(admission.limit)) }
@@ -56,7 +56,7 @@ final class PythonEngine: Sendable {
   }
   private func submitAdmitted<Receiver: PythonResultReceiver>(
     target: String, options: JobOptions, receiver: @autoclosure () -> Receiver,
-    arguments: (Future<Receiver.Output>, ProcessPool) throws -> [UInt8]
+    arguments: (Future<Receiver.Output>, ProcessPool) throws -> PythonPayload
   ) -> Future<Receiver.Output> {
     let function: PythonFunction
     let pool: ProcessPool
@@ -67,10 +67,12 @@ final class PythonEngine: Sendable {
     }
     let future = Future<Receiver.Output>(in: pool)
     do {
-      let bytes = try arguments(future, pool)
+      let payload = try arguments(future, pool)
       let type = function.key(Receiver.self)
-      unsafe bytes.withUnsafeBytes { bytes in
-        unsafe pool.submit(future, bytes: bytes, segments: [], type: ObjectIdentifier(type), options: options) { receiver() }
+      unsafe payload.bytes.withUnsafeBytes { bytes in
+        unsafe pool.submit(
+          future, bytes: bytes, segments: [], attachments: payload.attachments, type: ObjectIdentifier(type), options: options
+        ) { receiver() }
       }
     } catch let error as JobError {
       future.fail(with: error)
@@ -141,13 +143,16 @@ final class PythonEngine: Sendable {
       var recipe = WorkerRecipe(
         path: interpreter.executable,
         arguments: [interpreter.executable]
-          + Bridge.workerArguments(way: mode.way(concurrency: settings.concurrency), threads: width, memoryLimit: limits.memoryLimit),
+          + Bridge.workerArguments(
+            way: mode.way(concurrency: settings.concurrency), threads: width, memoryLimit: limits.memoryLimit,
+            takesMemory: settings.takesMemory),
         environment: ChildProcess.environment)
       // A free-threaded build takes 1 GiB at its start otherwise, all of which counts. Unit: KiB.
       if limits.memoryLimit != nil { recipe.environment.append("MIMALLOC_ARENA_RESERVE=65536") }
       recipe.program = try PrivateFile(Bridge.program(for: interpreter.executable, initializer: initializer))
       recipe.width = width
       recipe.tellsStarts = true
+      recipe.takesMemory = settings.takesMemory
       recipe.hasLifelinePipe = true
       recipe.standardOutput = settings.printsToStandardError ? .standardError : .inherited
       recipe.printed = settings.printed
@@ -169,9 +174,17 @@ final class PythonEngine: Sendable {
     do { _ = try PythonTarget(call.target) } catch {
       throw JobError(code: .workerNotStarted, message: "The executor's initializer cannot be called: \(error)")
     }
-    do { return (call.target, try call.encodedArguments()) } catch {
+    let arguments: PythonPayload
+    do { arguments = try call.encodedArguments() } catch {
       throw JobError(code: .notEncodable, message: "The arguments of the initializer \(call.target) cannot be sent to Python: \(error).")
     }
+    guard arguments.attachments.isEmpty else {
+      throw JobError(
+        code: .notEncodable,
+        message: "The initializer \(call.target) cannot have a SharedBuffer: it runs once in each worker, before memory is handed to it. "
+          + "Pass the buffer with each call, or the name of a file.")
+    }
+    return (call.target, arguments.bytes)
   }
   /// When the first call came; nil: none has.
   private let begin = Locked<MonotonicTime?>(nil)

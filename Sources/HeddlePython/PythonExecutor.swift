@@ -151,7 +151,7 @@ public final class PythonExecutor: Sendable {
 
   /// Takes a call whose arguments are encoded, and gives the result as it came, with what was measured.
   package func submitEncoded(target: String, arguments: [UInt8], options: JobOptions) -> Future<MeasuredCall> {
-    engine.submit(target: target, options: options, receiver: PythonReceiver(encoded: target)) { _, _ in arguments }
+    engine.submit(target: target, options: options, receiver: PythonReceiver(encoded: target)) { _, _ in PythonPayload(bytes: arguments) }
   }
   /// Processor time of the workers that have gone.
   package var processorTime: Duration { engine.processorTime }
@@ -180,6 +180,10 @@ package struct PythonSettings: Sendable {
   package var limits = PythonPoolConfiguration()
   /// How many calls one worker runs at once; see `PythonExecutor.init`.
   package var concurrency = 1
+  /// Whether shared memory comes and goes.
+  ///
+  /// Who reads results as bytes sets it to false: then arrays are lists and bytes in them.
+  package var takesMemory = true
   /// A call that comes before all others in each worker.
   package var initializer: PythonCall<PythonValue>?
 

@@ -20,10 +20,12 @@ struct PythonAnswer {
   /// Whether the call has ended.
   var isLast: Bool
   var kind: UInt32
-  var payload: [UInt8]
+  var payload: PythonPayload
+  /// Is told what no honest worker can have sent.
+  private let decoder: MessageDecoder
 
   /// nil: too short to be one.
-  init?(_ answer: WorkerAnswer) {
+  init?(_ answer: WorkerAnswer, _ decoder: MessageDecoder) {
     guard unsafe answer.bytes.count >= 24 else { return nil }
     processorTime = unsafe .nanoseconds(Int64(clamping: answer.bytes.loadUnaligned(fromByteOffset: 0, as: UInt64.self)))
     wallTime = unsafe .nanoseconds(Int64(clamping: answer.bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
@@ -31,15 +33,16 @@ struct PythonAnswer {
     attempt = answer.attempt
     isLast = answer.isLast
     kind = answer.kind
-    payload = unsafe Array(answer.bytes.dropFirst(24))
+    payload = unsafe PythonPayload(bytes: Array(answer.bytes.dropFirst(24)), attachments: answer.attachments)
+    self.decoder = decoder
   }
 
   /// The value.
   ///
   /// - Throws: the error that stands in its place, or that it is none of this type.
   func decode<Value: Decodable>(_ type: Value.Type, of target: String) throws -> Value {
-    let bytes = try value(of: target)
-    do { return try MarshalDecoder().decode(type, from: bytes) } catch {
+    let value = try value(of: target)
+    do { return try MarshalDecoder().decode(type, from: value, accuse: decoder.accuse) } catch {
       throw JobError(
         code: .notDecodable,
         message: "\(target) has run, but what it returned is no \(type): \(error). Use PythonValue to take whatever comes.",
@@ -47,16 +50,17 @@ struct PythonAnswer {
     }
   }
   /// The bytes of the value, or the error that stands in its place.
-  func value(of target: String) throws -> [UInt8] {
+  func value(of target: String) throws -> PythonPayload {
+    let bytes = payload.bytes
     switch kind {
     case ResultKind.value: return payload
-    case ResultKind.remoteError: throw try MarshalDecoder().decode(PythonFailure.self, from: payload)
-    case ResultKind.notDecodable: throw try MarshalDecoder().decode(PythonRefusal.self, from: payload).error
+    case ResultKind.remoteError: throw try MarshalDecoder().decode(PythonFailure.self, from: bytes)
+    case ResultKind.notDecodable: throw try MarshalDecoder().decode(PythonRefusal.self, from: bytes).error
     case ResultKind.notEncodable:
-      let sentence = try MarshalDecoder().decode(PythonRefusal.self, from: payload).message
+      let sentence = try MarshalDecoder().decode(PythonRefusal.self, from: bytes).message
       throw JobError(code: .notEncodable, message: "\(target) has run, but \(sentence).", attempt: attempt)
     case ResultKind.outOfMemory:
-      let limit = try MarshalDecoder().decode(PythonMemoryLimit.self, from: payload)
+      let limit = try MarshalDecoder().decode(PythonMemoryLimit.self, from: bytes)
       throw limit.error(of: target, attempt: attempt, ran: wallTime)
     default:
       throw JobError(code: .notDecodable, message: "The interpreter answered \(target) in a way that this version of Heddle does not know.")
@@ -125,7 +129,7 @@ final class PythonReceiver<Output: Sendable>: PythonResultReceiver {
   convenience init(encoded target: String) where Output == MeasuredCall {
     self.init(target) { answer in
       MeasuredCall(
-        outcome: Result { try answer.value(of: target) }, processorTime: answer.processorTime, wallTime: answer.wallTime,
+        outcome: Result { try answer.value(of: target).bytes }, processorTime: answer.processorTime, wallTime: answer.wallTime,
         attempt: answer.attempt)
     }
   }
@@ -134,7 +138,7 @@ final class PythonReceiver<Output: Sendable>: PythonResultReceiver {
     // SAFETY: the pool hands back the future that was submitted with this receiver's type.
     let future = unsafe unsafeDowncast(future, to: Future<Output>.self)
     if let error = answer.wantOfMemory(target) { return future.fail(with: error) }
-    guard let answer = PythonAnswer(answer) else { return future.fail(with: JobError.garbled(target)) }
+    guard let answer = PythonAnswer(answer, decoder) else { return future.fail(with: JobError.garbled(target)) }
     do { future.succeed(try output(answer)) } catch {
       future.fail(with: error is DecodingError ? JobError.garbled(target) : error)
     }

@@ -36,7 +36,7 @@ protocol StreamSink: AnyObject, Sendable {
   /// A value has come.
   ///
   /// Several threads may bring them, in any order.
-  func take(_ bytes: [UInt8], index: UInt64)
+  func take(_ payload: PythonPayload, index: UInt64)
   /// The call has ended.
   ///
   /// - Parameter count: How many values there are; nil: nobody knows, its worker has gone.
@@ -46,7 +46,7 @@ protocol StreamSink: AnyObject, Sendable {
 /// The values of one stream that have come and are not taken yet, put in their order.
 final class StreamBuffer<Element: Decodable & Sendable>: StreamSink {
   private struct State {
-    var pieces: [UInt64: [UInt8]] = [:]
+    var pieces: [UInt64: PythonPayload] = [:]
     /// Which is taken next.
     var next: UInt64 = 0
     /// Up to where the worker may send.
@@ -56,6 +56,8 @@ final class StreamBuffer<Element: Decodable & Sendable>: StreamSink {
     var waiter: CheckedContinuation<Void, Never>?
     /// Sends credit; once there is a call.
     var grant: (@Sendable (UInt64) -> Void)?
+    /// Is told what no honest worker can have sent.
+    var accuse: (@Sendable (String) -> Void)?
   }
   private let state: Locked<State>
   private let target: String
@@ -66,24 +68,29 @@ final class StreamBuffer<Element: Decodable & Sendable>: StreamSink {
     self.window = window
     state = Locked(State(limit: window))
   }
-  /// What sends credit from here on.
-  func attach(_ grant: @escaping @Sendable (UInt64) -> Void) { state.withLock { $0.grant = grant } }
+  /// What sends credit from here on, and what is told of a worker that cannot be honest.
+  func attach(_ grant: @escaping @Sendable (UInt64) -> Void, accuse: @escaping @Sendable (String) -> Void) {
+    state.withLock { state in
+      state.grant = grant
+      state.accuse = accuse
+    }
+  }
 
   // MARK: The reader
 
   private enum Step {
-    case piece([UInt8], credit: UInt64?)
+    case piece(PythonPayload, credit: UInt64?)
     case over
     case failed(any Error)
     case waits
   }
   nonisolated(nonsending) func next() async throws -> Element? {
     while true {
-      let (step, grant) = state.withLock { state in (self.step(&state), state.grant) }
+      let (step, grant, accuse) = state.withLock { state in (self.step(&state), state.grant, state.accuse) }
       switch step {
-      case .piece(let bytes, let credit):
+      case .piece(let payload, let credit):
         if let credit { grant?(credit) }
-        do { return try MarshalDecoder().decode(Element.self, from: bytes) } catch {
+        do { return try MarshalDecoder().decode(Element.self, from: payload) { accuse?($0) } } catch {
           close()
           throw JobError(
             code: .notDecodable,
@@ -114,12 +121,12 @@ final class StreamBuffer<Element: Decodable & Sendable>: StreamSink {
   }
   private func step(_ state: inout State) -> Step {
     if state.isClosed { return .over }
-    if let bytes = state.pieces.removeValue(forKey: state.next) {
+    if let payload = state.pieces.removeValue(forKey: state.next) {
       state.next += 1
       // Half a window at once: a credit costs a bell.
-      guard state.next + window >= state.limit + max(1, window / 2), state.end == nil else { return .piece(bytes, credit: nil) }
+      guard state.next + window >= state.limit + max(1, window / 2), state.end == nil else { return .piece(payload, credit: nil) }
       state.limit = state.next + window
-      return .piece(bytes, credit: state.limit)
+      return .piece(payload, credit: state.limit)
     }
     guard let end = state.end, state.next >= end.count ?? 0 else { return .waits }
     state.isClosed = true
@@ -140,11 +147,11 @@ final class StreamBuffer<Element: Decodable & Sendable>: StreamSink {
 
   // MARK: The worker's side
 
-  func take(_ bytes: [UInt8], index: UInt64) {
+  func take(_ payload: PythonPayload, index: UInt64) {
     let (waiter, grant) = state.withLock { state -> (CheckedContinuation<Void, Never>?, (@Sendable (UInt64) -> Void)?) in
       // The call was taken back from the worker that was told, and runs elsewhere.
       if state.isClosed { return (nil, state.end == nil ? state.grant : nil) }
-      state.pieces[index] = bytes
+      state.pieces[index] = payload
       guard index == state.next else { return (nil, nil) }
       defer { state.waiter = nil }
       return (state.waiter, nil)
@@ -157,6 +164,7 @@ final class StreamBuffer<Element: Decodable & Sendable>: StreamSink {
       guard state.end == nil else { return nil }
       state.end = (count, failure)
       state.grant = nil
+      state.accuse = nil
       defer { state.waiter = nil }
       return state.waiter
     }
@@ -213,7 +221,7 @@ final class StreamReceiver: PythonResultReceiver {
       // What it would still send goes nowhere.
       return future.fail(with: error)
     }
-    guard let answer = PythonAnswer(answer) else {
+    guard let answer = PythonAnswer(answer, decoder) else {
       sink?.end(count: nil, failure: JobError.garbled(target))
       return future.fail(with: JobError.garbled(target))
     }
@@ -242,7 +250,11 @@ extension PythonEngine {
           code: .queueFull, message: "\(RegionLayout.creditCapacity) streams of this executor are open; read them to their end first.")
       }
       future.onCompletion { _ in streams.close(future, slot: slot) }
-      buffer.attach { limit in pool.grant(StreamCredit(stream: stream, limit: limit), at: slot, orDrop: future) }
+      buffer.attach { limit in
+        pool.grant(StreamCredit(stream: stream, limit: limit), at: slot, orDrop: future)
+      } accuse: { [weak future] sentence in
+        if let future { pool.accuse(sentence, of: future) }
+      }
       return try call.encodedArguments(ticket: [UInt64(slot), stream, buffer.window])
     }
     future.onCompletion { result in

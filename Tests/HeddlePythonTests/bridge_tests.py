@@ -18,7 +18,7 @@ import unittest
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../Sources/HeddlePython/Bridge")
 #: The order of the program's parts, as in Bridge.swift.
-PARTS = ["bridge", "transport", "targets", "values", "worker", "loop", "interpreters", "entry"]
+PARTS = ["bridge", "transport", "targets", "shared", "values", "worker", "loop", "interpreters", "entry"]
 NAME = "<heddle>"
 
 
@@ -39,7 +39,7 @@ class StreamTransport:
     """What the worker asks of a transport, over a socket. A frame: its length (4 bytes), then from us kind, position, processor and
     wall time and the payload; to us the position, the length of the target, the target and the payload."""
 
-    def __init__(self, channel, memory, threads):
+    def __init__(self, channel, memory, threads, handover=-1):
         self.socket = socket.socket(fileno=channel)
         self.parked = True
 

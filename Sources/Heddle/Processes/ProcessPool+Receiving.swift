@@ -103,6 +103,14 @@ extension ProcessPool {
     core.violators.append((channel, violation))
     nudge(&core, &bells)
   }
+  /// Kills the worker that runs a future's job, where there still is one: it wrote what cannot be.
+  package func accuse(_ sentence: String, of future: AnyFuture) {
+    var bells = Bells()
+    core.withLock { core in
+      if let (channel, _) = flight(of: future, in: core) { report(sentence, by: channel, &core, &bells) }
+    }
+    bells.ring(self)
+  }
   /// Takes a job off its worker's hands.
   ///
   /// nil: it runs again, or nobody waits for it.

@@ -4,7 +4,7 @@ import HeddleWire
 /// In the place of memory that came but that this process cannot hold.
 package final class UnusableMemory: Sendable {
   /// A sentence.
-  let reason: String
+  package let reason: String
   init(reason: String) { self.reason = reason }
 }
 
@@ -18,6 +18,12 @@ extension SharedBuffer: Codable {
   /// - Throws: `EncodingError.invalidValue` for any encoder but an executor's: it cannot be written down, only handed over.
   public func encode(to encoder: any Encoder) throws {
     guard let attaching = encoder as? any AttachingEncoder else {
+      if let other = encoder as? any SharedPartEncoder {
+        let offset = unsafe (UnsafeMutableRawPointer(base) - memory.address) / Self.stride
+        return try other.encode(
+          SharedPart(
+            memory: memory, offset: offset, count: count, stride: Self.stride, element: Element.self, isTrusted: memory.isTrusted))
+      }
       let description =
         "A SharedBuffer is memory, which only an executor can hand to another process, in a job or its output. "
         + "To write its elements with \(type(of: encoder)), encode Array(buffer)."
@@ -36,6 +42,12 @@ extension SharedBuffer: Codable {
   ///   not every pattern of bits is an element; where this process can open or map no more.
   public init(from decoder: any Decoder) throws {
     guard let attached = decoder as? any AttachmentDecoder else {
+      if let other = decoder as? any SharedPartDecoder {
+        let part = try other.sharedPart(of: Element.self, stride: Self.stride)
+        guard part.isTrusted || Self.elementsAreNumbers else { throw Self.notOfNumbers(decoder) }
+        self.init(part.memory, offset: part.offset, count: part.count)
+        return
+      }
       let description = "A SharedBuffer only comes in a job or its output, through an executor; \(type(of: decoder)) has none."
       throw DecodingError.dataCorrupted(.init(codingPath: decoder.codingPath, debugDescription: description))
     }
@@ -65,11 +77,13 @@ extension SharedBuffer: Codable {
       let description = "This SharedBuffer was sent with elements of \(stride) bytes; \(Element.self) has \(Self.stride)."
       throw DecodingError.typeMismatch(Self.self, .init(codingPath: decoder.codingPath, debugDescription: description))
     }
-    guard memory.isTrusted || Self.elementsAreNumbers else {
-      throw fail(
-        "\(Element.self) has values that not every pattern of bits stands for, so memory that a worker made cannot hold it. "
-          + "Use a number in its place, such as UInt8.")
-    }
+    guard memory.isTrusted || Self.elementsAreNumbers else { throw Self.notOfNumbers(decoder) }
     self.init(memory, offset: offset, count: count)
+  }
+  private static func notOfNumbers(_ decoder: any Decoder) -> DecodingError {
+    let description =
+      "\(Element.self) has values that not every pattern of bits stands for, so memory that a worker made cannot hold it. "
+      + "Use a number in its place, such as UInt8."
+    return .dataCorrupted(.init(codingPath: decoder.codingPath, debugDescription: description))
   }
 }

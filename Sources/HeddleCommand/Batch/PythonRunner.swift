@@ -11,6 +11,8 @@ final class PythonRunner: CallRunner {
 
   init(_ settings: RunnerSettings) throws {
     var python = PythonSettings()
+    // Rows are written from the results' bytes.
+    python.takesMemory = false
     python.interpreter = settings.interpreter
     python.printsToStandardError = true
     python.printed = settings.printed

@@ -56,10 +56,10 @@ def demand_no_gil(worker):
     worker.inspect = inspect
 
 
-def serve(channel, memory, lifeline, way, threads, limit=0, code=None, initializer=None):
+def serve(channel, memory, lifeline, way, threads, limit=0, handover=-1, code=None, initializer=None):
     """Takes calls from the shared memory, with bells on the descriptor `channel`, until it is told to stop.
 
-    `way` is how: "calls" (one thread or several), "loop" (coroutines on a loop, others on threads), "free" and "free-loop" (the same two,
+    Memory comes and goes through `handover`; -1: none does. `way` is how: "calls" (one thread or several), "loop" (coroutines on a loop, others on threads), "free" and "free-loop" (the same two,
     without a GIL), "interpreters".
     """
     import faulthandler
@@ -73,9 +73,11 @@ def serve(channel, memory, lifeline, way, threads, limit=0, code=None, initializ
     os.set_inheritable(channel, False)
     os.set_inheritable(memory, False)
     os.set_inheritable(lifeline, False)
+    if handover >= 0:
+        os.set_inheritable(handover, False)
     if way == "interpreters":
-        serve_interpreters(channel, memory, threads, limit, code, initializer)
-    transport = RingTransport(channel, memory, threads)
+        serve_interpreters(channel, memory, handover, threads, limit, code, initializer)
+    transport = RingTransport(channel, memory, threads, handover)
     os.close(memory)
     # A child that the function forks must not answer in our place, nor keep the channel open.
     os.register_at_fork(after_in_child=lambda: end_fork(transport))
@@ -141,9 +143,9 @@ def main(arguments, code, initializer=None):
     """Runs the program. `arguments` are those of the process, `code` is its own, compiled; `initializer` is a worker's first call."""
     clear_main()
     if arguments[0] == "serve":
-        channel, memory, lifeline, program, threads, limit = [int(n) for n in arguments[2:8]]
+        channel, memory, lifeline, program, threads, limit, handover = [int(n) for n in arguments[2:9]]
         os.close(program)
-        serve(channel, memory, lifeline, arguments[1], threads, limit, code, initializer)
+        serve(channel, memory, lifeline, arguments[1], threads, limit, handover, code, initializer)
     elif arguments[0] == "check":
         check(arguments[1], int(arguments[2]), int(arguments[3]), code)
     elif arguments[0] == "about":

@@ -35,8 +35,8 @@ class SharedTransport(RingTransport):
     LEFT = 6144
     POSITION, CLOSED_BY_PARENT, GREETED, WAITING = LEFT, LEFT + 1, LEFT + 2, LEFT + 64
 
-    def __init__(self, channel, memory, place, count, listening, wakes, table):
-        RingTransport.__init__(self, channel, memory, 2)
+    def __init__(self, channel, memory, handover, place, count, listening, wakes, table):
+        RingTransport.__init__(self, channel, memory, 2, handover)
         self._place = place
         self._listening = TokenLock(listening)
         self._wakes = wakes
@@ -158,12 +158,12 @@ start()
 """
 
 
-def serve_interpreters(channel, memory, count, limit, code, initializer):
+def serve_interpreters(channel, memory, handover, count, limit, code, initializer):
     """Takes calls with `count` sub-interpreters at once. Does not return: see `leave`."""
     import threading
 
     settings = {
-        "channel": channel, "memory": memory, "count": count, "limit": limit, "receiving": TokenLock.make(),
+        "channel": channel, "memory": memory, "handover": handover, "count": count, "limit": limit, "receiving": TokenLock.make(),
         "sending": TokenLock.make(), "listening": TokenLock.make(False), "wakes": [os.pipe() for _ in range(count)],
         "table": os.memfd_create("heddle-functions"), "initializer": initializer,
     }
@@ -192,8 +192,8 @@ def serve_part(settings):
     clear_main()
     print_by_line()
     transport = SharedTransport(
-        settings["channel"], settings["memory"], settings["place"], settings["count"], settings["listening"], settings["wakes"],
-        settings["table"],
+        settings["channel"], settings["memory"], settings["handover"], settings["place"], settings["count"], settings["listening"],
+        settings["wakes"], settings["table"],
     )
     worker = Worker(transport, settings["count"], settings["limit"], TokenLock(settings["receiving"]), TokenLock(settings["sending"]))
     if settings["initializer"]:

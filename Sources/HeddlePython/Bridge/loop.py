@@ -69,7 +69,7 @@ class LoopWorker(Worker):
         import inspect
 
         try:
-            arguments, keywords = marshal.loads(payload)
+            arguments, keywords = marshal.loads(payload) if type(payload) is not Parcel else unpack(payload)
             function = self.function(definition)
         except BaseException as error:
             self.answer(position, *self.failed(error if payload is not None else no_room(), definition))

@@ -29,7 +29,7 @@ class RingTransport(object):
     #: After so many looks without a reader for its answers it rings: the parent sleeps.
     PATIENCE = 30
 
-    def __init__(self, channel, memory, threads):
+    def __init__(self, channel, memory, threads, handover=-1):
         # The modules below are those that Python needs itself: `socket` and `threading` cost more to import than all of the rest.
         import _socket
         import _thread
@@ -49,6 +49,11 @@ class RingTransport(object):
         self._socket = _socket.socket(fileno=channel)
         self._socket.setblocking(True)
         self._header = struct.Struct("<IBBHII")
+        self._handover = None
+        if handover >= 0:
+            self._handover = _socket.socket(fileno=handover)
+            self._handover.setblocking(True)
+            SHARING.append(handover)
         self._shape = struct.Struct("<QQ")
         self._measures = struct.Struct("<QQQ")
         self._fence = _thread.allocate_lock()
@@ -80,11 +85,15 @@ class RingTransport(object):
             if theirs[self.HEAD] == self._tail:
                 self._await_requests()
                 continue
-            size, kind, flags, _, low, number = unpack(self._requests, self._tail & self.MASK)
+            size, kind, flags, count, low, number = unpack(self._requests, self._tail & self.MASK)
             if kind == self.JOB or kind == self.BEGIN_JOB:
+                # Messages lie in the order of the frames, also of one that is passed over.
+                memories = take_memory(self._handover, count) if count else ()
                 position = self._position = self._position + ((low - self._position) & 0xFFFFFFFF)
                 is_large = kind == self.BEGIN_JOB
                 if not self._claim(position):
+                    for descriptor, _ in memories:
+                        os.close(descriptor)
                     self._pass(size, is_large)
                     continue
                 payload = self._bytes(self._tail + 16, size)
@@ -96,6 +105,9 @@ class RingTransport(object):
                 self._pass(size, is_large)
                 if is_large:
                     payload = self._parts(whole)
+                if count:
+                    payload = Parcel(payload)
+                    payload.memories, payload.count = memories, count
                 return position, self._targets[number], payload
             if kind == self.DEFINE:
                 self._define(bytes(self._bytes(self._tail + 16, size)))
@@ -238,12 +250,17 @@ class RingTransport(object):
 
     def send(self, kind, position, payload, cpu=0, wall=0, extra=0, more=0):
         """Sends one answer, whole. With `more` the call goes on. Blocks while the parent does not read."""
+        count = 0
+        if type(payload) is Parcel:
+            count = len(payload.memories)
+            # It takes messages with results: those that lie there may have to be read first.
+            hand_over(self._handover, payload.memories, self._ring_if_parked)
         measures = self._measures.pack(cpu, wall, extra)
         size = len(measures) + len(payload)
         if size <= self.PAYLOAD:
-            self._frame(self.RESULT, position, kind, measures + payload, more)
+            self._frame(self.RESULT, position, kind, measures + payload, more, count)
         else:
-            self._frame(self.BEGIN_RESULT, position, kind, self._shape.pack(size, 0), more)
+            self._frame(self.BEGIN_RESULT, position, kind, self._shape.pack(size, 0), more, count)
             self._frame(self.RESULT_PART, 0, 0, measures)
             view = memoryview(payload)
             for start in range(0, len(payload), self.PAYLOAD):
@@ -261,14 +278,14 @@ class RingTransport(object):
                 self._ring_if_parked()
             self._mark = self._head
 
-    def _frame(self, kind, position, number, payload, flags=0):
+    def _frame(self, kind, position, number, payload, flags=0, count=0):
         size = len(payload)
         room = (16 + size + 15) & ~15
         if self._head + room - self._theirs[self.TAIL] > self.RING:
             self._await_room(room)
         start = self._head & self.MASK
         answers = self._answers
-        self._header.pack_into(answers, start, size, kind, flags, 0, position & 0xFFFFFFFF, number)
+        self._header.pack_into(answers, start, size, kind, flags, count, position & 0xFFFFFFFF, number)
         start += 16
         if start + size <= self.RING:
             answers[start : start + size] = payload
@@ -323,6 +340,8 @@ class RingTransport(object):
     def close(self):
         """Gives up the channel. Takes no lock: it also runs in a child that was forked while another thread was in `receive`."""
         os.close(self._socket.detach())
+        if self._handover is not None:
+            os.close(self._handover.detach())
 
 
 def hold_lifeline(descriptor):

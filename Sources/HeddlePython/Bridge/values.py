@@ -34,8 +34,11 @@ class Unsendable(Exception):
     """A value that has no plain form."""
 
 
-def plain(value, depth=0):
-    """The value made of None, bool, int, float, str, bytes, list, tuple and dict. Raises `Unsendable`."""
+def plain(value, depth=0, beside=None):
+    """The value made of None, bool, int, float, str, bytes, list, tuple and dict. Raises `Unsendable`.
+
+    With `beside`, a `Beside`, arrays become what that says.
+    """
     kind = type(value)
     if kind in SCALARS:
         return value
@@ -43,12 +46,12 @@ def plain(value, depth=0):
         raise Unsendable(TOO_DEEP)
     depth += 1
     if kind is list:
-        return [plain(item, depth) for item in value]
+        return [plain(item, depth, beside) for item in value]
     if kind is tuple:
-        return tuple([plain(item, depth) for item in value])
+        return tuple([plain(item, depth, beside) for item in value])
     if kind is dict:
-        return {plain_key(key, depth): plain(item, depth) for key, item in value.items()}
-    return plain_object(value, depth)
+        return {plain_key(key, depth): plain(item, depth, beside) for key, item in value.items()}
+    return plain_object(value, depth, beside)
 
 
 def plain_key(key, depth):
@@ -60,20 +63,25 @@ def plain_key(key, depth):
     return key
 
 
-def plain_object(value, depth):
-    import collections.abc
-    import datetime
-    import enum
+def plain_object(value, depth, beside):
+    import _collections_abc as abc
 
-    if isinstance(value, enum.Enum):
-        return plain(value.value, depth)
+    # A value can be of a module's type only where that is loaded, and loading some here is no good: `datetime` in two sub-interpreters of
+    # 3.12 ends the process.
+    enum, datetime = sys.modules.get("enum"), sys.modules.get("datetime")
+    if isinstance(value, getattr(enum, "Enum", ())):
+        return plain(value.value, depth, beside)
+    if beside is not None:
+        record = beside.elements(value)
+        if record is not None:
+            return record
     # numpy's arrays and scalars, tensors, series, array.array. Before float: numpy.float64 is one.
     as_list = getattr(type(value), "tolist", None)
     if as_list is not None and not isinstance(value, memoryview):
         result = value.tolist()
         if type(result) is type(value):
             raise unsendable(value)
-        return plain(result, depth)
+        return plain(result, depth, beside)
     for base in (bool, int, float, str, bytes):
         if isinstance(value, base):
             return base.__str__(value) if base is str else base(value) if base is not int else int.__int__(value)
@@ -81,15 +89,15 @@ def plain_object(value, depth):
         return bytes(value)
     fields = getattr(type(value), "__dataclass_fields__", None)
     if fields is not None:
-        return {name: plain(getattr(value, name), depth) for name in fields if hasattr(value, name)}
+        return {name: plain(getattr(value, name), depth, beside) for name in fields if hasattr(value, name)}
     if isinstance(value, tuple):
         names = getattr(type(value), "_fields", None)
         if names is not None and len(names) == len(value):
-            return {str(name): plain(item, depth) for name, item in zip(names, value)}
-        return [plain(item, depth) for item in value]
-    if isinstance(value, collections.abc.Mapping):
-        return {plain_key(key, depth): plain(value[key], depth) for key in value}
-    if isinstance(value, collections.abc.Set):
+            return {str(name): plain(item, depth, beside) for name, item in zip(names, value)}
+        return [plain(item, depth, beside) for item in value]
+    if isinstance(value, abc.Mapping):
+        return {plain_key(key, depth): plain(value[key], depth, beside) for key in value}
+    if isinstance(value, abc.Set):
         items = [plain(item, depth) for item in value]
         try:
             return sorted(items)
@@ -97,14 +105,15 @@ def plain_object(value, depth):
             return items
     if isinstance(value, os.PathLike):
         return plain(os.fspath(value), depth)
-    if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
-        return value.isoformat()
-    if isinstance(value, datetime.timedelta):
-        return value.total_seconds()
+    if hasattr(datetime, "timedelta"):
+        if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
+            return value.isoformat()
+        if isinstance(value, datetime.timedelta):
+            return value.total_seconds()
     if type(value).__module__ in ("decimal", "fractions", "uuid", "ipaddress", "zoneinfo"):
         return str(value)
-    if isinstance(value, (collections.abc.Sequence, collections.abc.Iterator, collections.abc.ValuesView, collections.deque)):
-        return [plain(item, depth) for item in value]
+    if isinstance(value, (abc.Sequence, abc.Iterator, abc.ValuesView)):
+        return [plain(item, depth, beside) for item in value]
     raise unsendable(value)
 
 
@@ -118,13 +127,19 @@ def unsendable(value):
 
 
 def encode(value):
-    """The bytes of a result. Raises `Unsendable`, or what the value's own methods raise."""
+    """The bytes of a result, with the memory that goes beside it. Raises `Unsendable`, or what the value's own methods raise."""
+    beside = None
     if not is_plain(value):
+        beside = Beside() if SHARING else None
         try:
-            value = plain(value)
+            value = plain(value, 0, beside)
         except RecursionError:
             raise Unsendable(TOO_DEEP)
     try:
-        return marshal.dumps(value, FORMAT)
+        payload = marshal.dumps(value, FORMAT)
     except ValueError as error:
         raise Unsendable("the result cannot be written: %s; return something smaller or flatter" % error)
+    if beside is not None and beside.memories:
+        payload = Parcel(payload)
+        payload.memories = beside.memories
+    return payload

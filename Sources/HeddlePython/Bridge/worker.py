@@ -187,7 +187,7 @@ class Worker(object):
                 mark_cpu, mark_wall = thread_clock(), wall_clock()
             start = wall = extra = 0
             try:
-                arguments, keywords = loads(payload)
+                arguments, keywords = loads(payload) if type(payload) is not Parcel else unpack(payload)
                 function = functions.get(target)
                 if function is None:
                     function = self.function(target)

@@ -22,6 +22,8 @@ enum MarshalCode {
   static let list = UInt8(ascii: "[")
   static let set = UInt8(ascii: "<")
   static let frozenSet = UInt8(ascii: ">")
+  /// An array, or a part of shared memory: both sides write what marshal has no type for as a `frozenset` of pairs, and nothing else as one.
+  static var array: UInt8 { frozenSet }
   /// Key, value, key, value, …, `end`.
   static let dictionary = UInt8(ascii: "{")
   static let end = UInt8(ascii: "0")
@@ -41,7 +43,7 @@ enum MarshalCode {
     case tuple: "tuple"
     case list: "list"
     case set: "set"
-    case frozenSet: "frozenset"
+    case frozenSet: "array"
     case dictionary: "dict"
     case UInt8(ascii: "y"): "complex"
     case UInt8(ascii: "."): "ellipsis"

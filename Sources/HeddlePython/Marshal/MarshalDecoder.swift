@@ -1,4 +1,5 @@
 import FoundationEssentials
+import HeddleWire
 
 /// Decodes any `Decodable` type from what CPython's `marshal` wrote, version 2.
 ///
@@ -13,10 +14,19 @@ package struct MarshalDecoder {
     if let whole = cast(MarshaledValue(bytes: bytes), T.self) { return whole }
     return try MarshalReader(index: try MarshalIndex(bytes), entry: MarshalIndex.root, path: nil).decode(type)
   }
+  /// The value that `bytes` hold and memory beside them.
+  ///
+  /// - Parameter accuse: is told what no honest worker can have sent.
+  func decode<T: Decodable>(_ type: T.Type, from payload: PythonPayload, accuse: @escaping (String) -> Void) throws -> T {
+    let index = try MarshalIndex(payload.bytes)
+    index.attachments = payload.attachments
+    index.accuse = accuse
+    return try MarshalReader(index: index, entry: MarshalIndex.root, path: nil).decode(type)
+  }
 }
 
 /// One value, and the way to it.
-private struct MarshalReader: Decoder, SingleValueDecodingContainer {
+struct MarshalReader: Decoder, SingleValueDecodingContainer {
   let index: MarshalIndex
   /// nil: a `super` that is not there, read as `None`.
   let entry: Int?
@@ -31,6 +41,7 @@ private struct MarshalReader: Decoder, SingleValueDecodingContainer {
     return KeyedDecodingContainer(KeyedReader<Key>(reader: self, entry: entry!))
   }
   func unkeyedContainer() throws -> any UnkeyedDecodingContainer {
+    if code == MarshalCode.array { return try spelledOut().unkeyedContainer() }
     guard isList else { throw mismatch([Any].self) }
     return UnkeyedReader(reader: self, entry: entry!)
   }
@@ -38,7 +49,7 @@ private struct MarshalReader: Decoder, SingleValueDecodingContainer {
 
   var isList: Bool {
     switch code {
-    case MarshalCode.list, MarshalCode.tuple, MarshalCode.set, MarshalCode.frozenSet: true
+    case MarshalCode.list, MarshalCode.tuple, MarshalCode.set: true
     default: false
     }
   }
@@ -91,6 +102,7 @@ private struct MarshalReader: Decoder, SingleValueDecodingContainer {
   func decode(_ type: UInt128.Type) throws -> UInt128 { try integer(type) }
 
   func decode<T: Decodable>(_ type: T.Type) throws -> T {
+    if code == MarshalCode.array, let value = try known(type) { return value }
     if T.self == String.self { return cast(try decode(String.self), T.self)! }
     if T.self == Int.self { return cast(try decode(Int.self), T.self)! }
     if T.self == Double.self { return cast(try decode(Double.self), T.self)! }
@@ -111,6 +123,7 @@ private struct MarshalReader: Decoder, SingleValueDecodingContainer {
 
   /// The elements of a list of primitives.
   private func elements<T>(_ body: (MarshalReader) throws -> T) throws -> [T] {
+    if code == MarshalCode.array { return try spelledOut().elements(body) }
     guard isList else { throw mismatch([T].self) }
     var values: [T] = []
     let count = index.count(entry!)
@@ -140,6 +153,7 @@ private struct MarshalReader: Decoder, SingleValueDecodingContainer {
     case MarshalCode.double: return .double(index.double(entry!))
     case MarshalCode.string: return .string(try decode(String.self))
     case MarshalCode.bytes: return .bytes(Array(index.content(entry!)))
+    case MarshalCode.array: return try spelledOut(asBytes: array().isRaw).pythonValue()
     case MarshalCode.dictionary:
       var pairs: [PythonValue.Pair] = []
       var next = entry! + 1

@@ -1,9 +1,10 @@
 import FoundationEssentials
+import Heddle
 
 /// Encodes any `Encodable` value as CPython's `marshal` does, version 2: what has keys as a `dict` with `str` keys, what has none as a
 /// `list`, `Data` and `[UInt8]` as `bytes`, integers of any width as `int`, and `URL` and `Decimal` as `str`.
 ///
-/// Containers may be asked for and filled in any order, as with `JSONEncoder`: each is a node of its own, and the nodes are written
+/// Of a `SharedBuffer` it is written where it lies; its memory travels beside the message. Containers may be asked for and filled in any order, as with `JSONEncoder`: each is a node of its own, and the nodes are written
 /// into one another at the end.
 package struct MarshalEncoder {
   package init() {}
@@ -34,6 +35,7 @@ private final class MarshalNode {
     case single
     case list
     case dictionary
+    case part(SharedPart)
   }
   var kind = Kind.untouched
   var writer = MarshalWriter()
@@ -41,6 +43,13 @@ private final class MarshalNode {
   var count = 0
   /// The unfinished ones: where they belong in the bytes, and under which key.
   var children: [(offset: Int, key: String?, node: MarshalNode)] = []
+
+  var isDictionary: Bool {
+    switch kind {
+    case .untouched, .dictionary: true
+    case .single, .list, .part: false
+    }
+  }
 
   func makeChild(key: String?) -> MarshalNode {
     let node = MarshalNode()
@@ -58,6 +67,7 @@ private final class MarshalNode {
   func write(into output: inout MarshalWriter) {
     switch kind {
     case .single: break
+    case .part(let part): return output.write(part)
     case .list: output.beginList(count: count)
     case .untouched, .dictionary: output.beginDictionary()
     }
@@ -68,7 +78,7 @@ private final class MarshalNode {
       written = child.offset
     }
     output.append(marshaled: writer.bytes[written...])
-    if kind == .untouched || kind == .dictionary { output.endDictionary() }
+    if isDictionary { output.endDictionary() }
   }
 }
 
@@ -79,14 +89,18 @@ private struct NodeEncoder: Encoder {
   var userInfo: [CodingUserInfoKey: Any] { [:] }
 
   func container<Key: CodingKey>(keyedBy type: Key.Type) -> KeyedEncodingContainer<Key> {
-    if node.kind != .dictionary { node.reset(to: .dictionary) }
+    if case .dictionary = node.kind {} else { node.reset(to: .dictionary) }
     return KeyedEncodingContainer(KeyedNodeContainer<Key>(node: node, path: path))
   }
   func unkeyedContainer() -> any UnkeyedEncodingContainer {
-    if node.kind != .list { node.reset(to: .list) }
+    if case .list = node.kind {} else { node.reset(to: .list) }
     return UnkeyedNodeContainer(node: node, path: path)
   }
   func singleValueContainer() -> any SingleValueEncodingContainer { SingleNodeContainer(node: node, path: path) }
+}
+
+extension NodeEncoder: SharedPartEncoder {
+  func encode(_ part: SharedPart) { node.reset(to: .part(part)) }
 }
 
 /// Encodes a value that is no primitive into a node of its own.

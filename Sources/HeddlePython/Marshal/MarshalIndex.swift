@@ -1,3 +1,5 @@
+import HeddleWire
+
 /// Where the values lie in marshal's bytes, found in one pass that trusts nothing.
 ///
 /// After it every length, count and nesting is known to be right, so that what reads the values can go anywhere without looking again.
@@ -10,6 +12,10 @@ package final class MarshalIndex {
   }
   package let bytes: [UInt8]
   package private(set) var entries: [Entry] = []
+  /// What came beside the value.
+  var attachments: [Attachment] = []
+  /// Is told what no honest worker can have sent.
+  var accuse: ((String) -> Void)?
 
   /// Reads `bytes`, which must hold one value and nothing else.
   ///

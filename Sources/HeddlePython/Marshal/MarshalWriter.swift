@@ -1,9 +1,13 @@
+import Heddle
 import HeddleSystem
+import HeddleWire
 
 /// Writes values as CPython's `marshal` does, version 2, one after another into one buffer.
 package struct MarshalWriter {
   /// What has been written.
   package private(set) var bytes: [UInt8] = []
+  /// The memory that goes beside it.
+  private(set) var attachments: [Attachment] = []
 
   /// There was no memory for so many bytes, so that what was written is not whole; nil: there was.
   ///
@@ -190,6 +194,24 @@ package struct MarshalWriter {
       }
       endDictionary()
     }
+  }
+
+  /// A part of memory, which the bridge makes a `memoryview` of.
+  mutating func write(_ part: SharedPart) {
+    let letter = ElementFormat.letter(of: part.element).map { String(UnicodeScalar($0)) } ?? ""
+    let numbers = [
+      ("sharedMemory", attachments.place(of: part.memory)), ("offset", part.offset), ("count", part.count), ("stride", part.stride),
+    ]
+    bytes.append(MarshalCode.array)
+    append(UInt32(numbers.count + 1))
+    for (name, number) in numbers {
+      beginTuple(count: 2)
+      write(name)
+      write(number)
+    }
+    beginTuple(count: 2)
+    write("format")
+    write(letter)
   }
 
   private mutating func append(_ value: some FixedWidthInteger & UnsignedInteger) {

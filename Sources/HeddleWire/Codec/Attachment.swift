@@ -21,7 +21,7 @@ public protocol AttachmentDecoder: Decoder {
 
 extension [Attachment] {
   /// The place of an object, where it is put unless it is there.
-  mutating func place(of attachment: Attachment) -> Int {
+  public mutating func place(of attachment: Attachment) -> Int {
     if let place = firstIndex(where: { $0 === attachment }) { return place }
     append(attachment)
     return count - 1

@@ -14,6 +14,9 @@ public final class MessageDecoder {
     return reader.accusation.take()
   }
 
+  /// Notes that a message cannot be what an honest sender wrote: a sentence about it.
+  public func accuse(_ sentence: String) { reader.accusation = reader.accusation ?? sentence }
+
   /// A decoder that can be used again and again.
   public init() {}
 
