@@ -173,12 +173,8 @@ extension ProcessPool {
     let batch = batches.take()
     defer { batches.give(batch) }
     defer { withExtendedLifetime(channels) {} }
-    let budget = helpBudget.load(ordering: .relaxed)
-    defer {
-      let isWorthIt = future.isDone
-      let next = isWorthIt ? min(Self.helpLimit, budget * 2) : max(Self.leastHelp, budget / 2)
-      if next != budget { helpBudget.store(next, ordering: .relaxed) }
-    }
+    let budget = helpBudget.next()
+    defer { helpBudget.looked(budget, inVain: !future.isDone) }
     var idle = 0
     while idle < budget && !future.isDone {
       for index in unsafe borrowed.indices {
@@ -196,12 +192,6 @@ extension ProcessPool {
   private func isWorthDraining(_ channel: WorkerChannel, _ idle: Int) -> Bool {
     channel.held.load(ordering: .relaxed) <= 8 || channel.responseByteCount >= Self.helpByteCount || idle >= Self.helpPatience
   }
-  /// How long one that waits helps before it sleeps: about 30 µs, what a wake-up costs.
-  ///
-  /// Unit: pauses.
-  static var helpLimit: Int { 1000 }
-  /// And where it was in vain the last times: the jobs are long, or the workers' processors run something else.
-  private static var leastHelp: Int { 150 }
   /// So many bytes of results are drained at once.
   ///
   /// Unit: bytes.

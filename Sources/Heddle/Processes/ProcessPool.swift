@@ -97,10 +97,8 @@ package final class ProcessPool: FutureSource {
   let initializer: WorkerTask?
   let finalizer: WorkerTask?
   let batches = BatchCache()
-  /// How long one that waits looks for results: halved where it was in vain, doubled where it was not.
-  ///
-  /// Unit: pauses.
-  let helpBudget = Atomic<Int>(ProcessPool.helpLimit)
+  /// How long one that waits looks for results.
+  let helpBudget = SpinBudget()
   let wakeUp: Doorbell
   /// Whom the kernel killed; the supervisor's own.
   let memoryWatch = MemoryWatch()

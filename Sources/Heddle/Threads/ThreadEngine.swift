@@ -10,6 +10,8 @@ import Synchronization
   /// In a forked child the pool has no threads: it is shut.
   let forks = ForkWatch()
   private let timer = DeadlineTimer()
+  /// How long one that waits looks for the end before it sleeps.
+  private let helpBudget = SpinBudget()
   /// What steps of tasks are told to run on: the executor that a user holds.
   // SAFETY: written once, before the executor is handed out; a task that prefers the executor keeps it alive while a step runs.
   nonisolated(unsafe) var executor: UnownedTaskExecutor!
@@ -137,11 +139,13 @@ import Synchronization
     if forks.hasForked { return }
     if let thread = currentThread { return thread.help(future) }
     // Jobs of the pool are for its own threads; one who waits looks a little longer before it sleeps.
+    let budget = helpBudget.next()
     var spins = 0
-    while spins < 300 && !future.isDone {
+    while spins < budget && !future.isDone {
       spins += 1
       heddle_pause()
     }
+    helpBudget.looked(budget, inVain: !future.isDone)
   }
   func isRunning(_ future: AnyFuture) -> Bool { false }
   func cancel(_ future: AnyFuture) -> Bool {

@@ -38,14 +38,8 @@ import HeddleWire
   @exclusivity(unchecked) private var burst = 0
   @exclusivity(unchecked) private var sleepTicket: UInt64 = 0
 
-  /// How long it looks for the next job before it sleeps: about 30 µs, what a wake-up costs.
-  ///
-  /// Unit: pauses.
-  private static let spinLimit = 2000
-  /// And where looking was in vain the last times: the parent has nothing to do, or its processor runs something else.
-  private static let leastSpin = 100
-  /// Between the two: halved where it was in vain, doubled where it was not.
-  @exclusivity(unchecked) private var spinBudget = WorkerLoop.spinLimit
+  /// How long it looks for the next job before it sleeps.
+  private let spinBudget = SpinBudget(limit: 2000, least: 100)
   /// The same after a burst, whose end it most likely is: a spin would only take the processor from the parent.
   private static let spinLimitAfterBurst = 30
   private static let burstLimit = 8
@@ -237,23 +231,26 @@ import HeddleWire
   // MARK: Waiting and reporting
 
   private func waitForRequests() {
-    report(heddle_monotonic_nanoseconds())
+    // Whoever sends a job waits for it: the clock is looked at before it comes, which counts it as begun up to a microsecond too early.
+    var now = heddle_monotonic_nanoseconds()
+    report(now)
     defer {
-      unsafe busySince = heddle_monotonic_nanoseconds()
-      unsafe tellClock(busySince)
+      unsafe busySince = now
+      tellClock(now)
     }
     let isAfterBurst = unsafe burst > Self.burstLimit
-    let limit = unsafe isAfterBurst ? Self.spinLimitAfterBurst : spinBudget
+    let limit = isAfterBurst ? Self.spinLimitAfterBurst : spinBudget.next()
     unsafe burst = 0
     for spin in 0..<limit {
       if unsafe !requests.isEmpty {
-        if !isAfterBurst { unsafe spinBudget = unsafe min(Self.spinLimit, spinBudget * 2) }
+        if !isAfterBurst { spinBudget.looked(limit, inVain: false) }
         return
       }
+      if spin & 31 == 31 { now = heddle_monotonic_nanoseconds() }
       if spin == Self.patience { unsafe responses.ringIfUnread() }
       heddle_pause()
     }
-    if !isAfterBurst { unsafe spinBudget = unsafe max(Self.leastSpin, spinBudget / 2) }
+    if !isAfterBurst { spinBudget.looked(limit, inVain: true) }
     unsafe responses.ringIfUnread()
     while unsafe requests.isEmpty {
       unsafe sleepTicket += 1
@@ -262,6 +259,7 @@ import HeddleWire
       if unsafe requests.isEmptyForSure && heddle_await_bell(socket) == 0 { heddle_exit_at_once(0) }
       unsafe parked.pointee.store(0, ordering: .relaxed)
     }
+    now = heddle_monotonic_nanoseconds()
   }
   @exclusivity(unchecked) private var cost: UInt64 = 0
   private var expectsLongJobs: Bool { unsafe cost > 10_000 }

@@ -5,6 +5,21 @@ import Testing
 
 /// Small pure parts.
 @Suite struct PieceTests {
+  @Test func `who looked in vain looks for less, and now and then for the whole time all the same`() {
+    let budget = SpinBudget(limit: 1000, least: 100)
+    #expect(budget.next() == 1000)
+    for _ in 0..<10 { budget.looked(budget.next(), inVain: true) }
+    let looks = (0..<64).map { _ in
+      let pauses = budget.next()
+      budget.looked(pauses, inVain: true)
+      return pauses
+    }
+    #expect(looks.filter { $0 == 1000 }.count == 2 && looks.filter { $0 == 100 }.count == 62)
+    budget.looked(100, inVain: false)
+    #expect(budget.next() == 200)
+    budget.looked(1000, inVain: false)
+    #expect(budget.next() == 1000)
+  }
   @Test func `a steady stream has its own rate, and a change shows within seconds`() {
     var rate = RateEstimate()
     for item in 1...300 { rate.itemsEnded(1, at: Double(item) * 0.1) }
