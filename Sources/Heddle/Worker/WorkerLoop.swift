@@ -313,16 +313,16 @@ final class WorkerLoop: @unchecked Sendable {
   func main() -> UnsafeRawBufferPointer? {
     unsafe mainBytes = unsafe Self.room(shape.mainByteCount)
     unsafe read(mainBytes, shape.mainByteCount)
-    return unsafe mainBytes.map { unsafe UnsafeRawBufferPointer($0) }
+    return unsafe mainBytes.map { UnsafeRawBufferPointer($0) }
   }
   func byteCount(ofSegment index: Int) -> Int? { shape.segmentByteCounts.indices.contains(index) ? shape.segmentByteCounts[index] : nil }
   func read(segment index: Int, into target: UnsafeMutableRawBufferPointer) throws {
     while nextSegment < index {
       unsafe early[nextSegment] = unsafe Self.room(shape.segmentByteCounts[nextSegment])
-      pass(into: unsafe early[nextSegment])
+      unsafe pass(into: early[nextSegment])
     }
     if index == nextSegment {
-      pass(into: target)
+      unsafe pass(into: target)
     } else if let buffer = unsafe early[index] {
       unsafe target.copyMemory(from: UnsafeRawBufferPointer(buffer))
     } else {
@@ -330,7 +330,7 @@ final class WorkerLoop: @unchecked Sendable {
     }
   }
   /// Reads what the decoder did not want, so that the next frame is the next job.
-  func skipRest() { while nextSegment < shape.segmentByteCounts.count { pass(into: nil) } }
+  func skipRest() { while nextSegment < shape.segmentByteCounts.count { unsafe pass(into: nil) } }
   private func pass(into target: UnsafeMutableRawBufferPointer?) {
     unsafe read(target, shape.segmentByteCounts[nextSegment])
     nextSegment += 1
