@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -32,6 +33,14 @@ static void thread_exits(void *release) {
   thread_slot = NULL;
 }
 static void make_exit_key(void) { pthread_key_create(&exit_key, thread_exits); }
+
+bool heddle_memory_is_there(size_t size) {
+  // Asked for and given back; volatile, or the compiler sees that nothing comes of it and answers yes.
+  void *volatile memory = malloc(size);
+  bool is_there = memory != NULL;
+  free(memory);
+  return is_there;
+}
 
 int heddle_set_nonblocking(int fd) { return fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); }
 int heddle_set_close_on_exec(int fd) { return fcntl(fd, F_SETFD, FD_CLOEXEC); }
@@ -99,12 +108,6 @@ void heddle_advise_huge_pages(void *address, size_t length) {
   if (start < end) madvise((void *)start, end - start, MADV_HUGEPAGE);
 }
 
-bool heddle_memory_is_there(size_t size) {
-  // Asked for and given back; volatile, or the compiler sees that nothing comes of it and answers yes.
-  void *volatile memory = malloc(size);
-  free(memory);
-  return memory != NULL;
-}
 void heddle_tune_worker_malloc(void) {
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);

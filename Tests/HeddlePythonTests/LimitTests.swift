@@ -16,7 +16,7 @@ private struct CrampedHost: Job {
       let pages = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8).split(separator: " ").first.flatMap { Int($0) } ?? 0
       var limit = rlimit()
       getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit)
-      limit.rlim_cur = rlim_t(pages * 4096 + 48 << 20)
+      limit.rlim_cur = rlim_t(pages * 4096 + 64 << 20)
       setrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit)
       func told<Output>(_ call: PythonCall<Output>) async -> String { "\(await python.submit(call).result)" }
       var lines = [await told(argument)]

@@ -29,21 +29,33 @@ final class Killer: Sendable {
       }, Unmanaged.passRetained(self).toOpaque())
     pthread_detach(thread)
   }
+  /// So many are wanted a second; a machine that starts workers more slowly has fewer.
+  ///
+  /// Unit: kills a second.
+  private static let rate = 22.0
+
   private func run() {
+    let clock = ContinuousClock()
+    let begin = clock.now
     while true {
-      let (pause, choice, suspends, isOver) = state.withLock { state in
+      let (pause, choice, suspends, kills, isOver) = state.withLock { state in
         (
           Int.random(in: 1000...45_000, using: &state.random), Int.random(in: 0..<1000, using: &state.random),
-          Int.random(in: 0..<20, using: &state.random) == 0, state.isOver
+          Int.random(in: 0..<20, using: &state.random) == 0, state.kills, state.isOver
         )
       }
       if isOver { return }
-      usleep(UInt32(pause))
+      // Between two pools, or where a pool idles, there is nobody to kill: behind its rate it looks again soon.
+      let isBehind = Double(kills) < (clock.now - begin) / .seconds(1) * Self.rate
+      usleep(UInt32(isBehind ? pause / 8 : pause))
       let workers = ProcessGauges.workers()
       guard !workers.isEmpty else { continue }
-      let victim = workers[choice % workers.count]
-      // On a loaded machine a start can take longer than the pauses here: were none spared, none would ever be there.
-      if Vitals.age(of: victim) < 0.15 && choice / 4 % 4 > 0 { continue }
+      // On a loaded machine a start can take longer than the pauses here: were none spared, none would ever be there. Those that have been
+      // there for a while have jobs.
+      let old = workers.filter { Vitals.age(of: $0) >= Self.youth }
+      if old.isEmpty && choice / 4 % 4 > 0 { continue }
+      let candidates = old.isEmpty ? workers : old
+      let victim = candidates[choice % candidates.count]
       if suspends {
         kill(victim, SIGSTOP)
         usleep(10_000)
@@ -53,4 +65,8 @@ final class Killer: Sendable {
       if kill(victim, SIGKILL) == 0, isNew { state.withLock { $0.kills += 1 } }
     }
   }
+  /// Younger workers are mostly spared.
+  ///
+  /// Unit: seconds; a worker takes some milliseconds to start where the machine is quiet.
+  private static let youth = 0.03
 }

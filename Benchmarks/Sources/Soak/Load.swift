@@ -93,8 +93,8 @@ final class Load {
         pool.resize(to: Int.random(in: 1...4, using: &random))
       }
       // The last burst is left to the shutdown.
-      if clock.now < end { for item in items { try await check(item, isDropped: false) } }
       if clock.now < end {
+        for item in items { try await check(item, isDropped: false) }
         items.removeAll(keepingCapacity: true)
         if let limit = setup.configuration.idleTimeout, Int.random(in: 0..<8, using: &random) == 0 { try await idle(limit) }
       }

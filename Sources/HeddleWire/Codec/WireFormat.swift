@@ -81,6 +81,11 @@ enum WireLimit {
   /// Unit: bytes.
   static let segment = 65_536
 
+  /// What is kept free behind a value that a buffer grows for: the ends of what surrounds it, and the names of keys.
+  ///
+  /// Unit: bytes.
+  static let tail = 4_096
+
   /// Above which size a scratch buffer is given back after a message.
   ///
   /// Unit: bytes.

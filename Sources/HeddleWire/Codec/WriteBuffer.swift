@@ -56,7 +56,8 @@ struct WriteBuffer: ~Copyable {
   /// Where it fails the content is dropped, so that there is room for what is as small as a number.
   @inline(never)
   private func grow(by byteCount: Int) -> Bool {
-    let larger = max(capacity * 2, count + byteCount)
+    // A large value, with room for what stands behind it: doubled for the sake of a few bytes it would be copied once more.
+    let larger = max(capacity * 2, count + byteCount + WireLimit.tail)
     if memory.value.missing == nil && Room.isThere(larger) {
       replaceMemory(capacity: larger)
       return true

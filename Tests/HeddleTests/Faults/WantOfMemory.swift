@@ -14,7 +14,13 @@ private func limitMemory(toMore mebibytes: Int) {
   limit.rlim_cur = rlim_t(pages * 4096 + mebibytes << 20)
   setrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit)
 }
-private func text(mebibytes: Int) -> String { String(repeating: "x", count: mebibytes << 20) }
+/// Made at once: a String that grows would leave free memory behind.
+private func text(mebibytes: Int) -> String {
+  String(unsafeUninitializedCapacity: mebibytes << 20) { bytes in
+    bytes.initialize(repeating: UInt8(ascii: "x"))
+    return bytes.count
+  }
+}
 
 private struct LimitsMemory: Job {
   var mebibytes: Int
@@ -65,23 +71,23 @@ private struct Host: Job {
     try await withPool(1) { pool in
       let before = try await pool.submit(ProcessNumber()).value
       // The second can be encoded, and not be kept until it is sent.
-      let arguments = [40, 16].map { TakesText(text: text(mebibytes: $0)) }
-      limitMemory(toMore: 24)
+      let arguments = [72, 36].map { TakesText(text: text(mebibytes: $0)) }
+      limitMemory(toMore: 64)
       func told<J: Job>(_ job: J) async -> String {
         guard let error = await pool.submit(job).result.jobError else { return "no JobError" }
         return "\(error.code): \(error.message)"
       }
       var lines: [String] = []
       for argument in arguments { lines.append(await told(argument)) }
-      lines.append(await told(MakesBytes(mebibytes: 40)))
-      lines.append(await told(MakesText(mebibytes: 40)))
+      lines.append(await told(MakesBytes(mebibytes: 72)))
+      lines.append(await told(MakesText(mebibytes: 72)))
       // These come, and cannot be copied any more.
-      lines.append(await told(MakesFlags(mebibytes: 16)))
-      lines.append(await told(MakesText(mebibytes: 16)))
-      lines.append(await told(MakesBuffer(mebibytes: 40)))
-      do { _ = try SharedBuffer<UInt8>(count: 40 << 20) } catch { lines.append("\(error)") }
+      lines.append(await told(MakesFlags(mebibytes: 36)))
+      lines.append(await told(MakesText(mebibytes: 36)))
+      lines.append(await told(MakesBuffer(mebibytes: 72)))
+      do { _ = try SharedBuffer<UInt8>(count: 72 << 20) } catch { lines.append("\(error)") }
       // Among others that travel together only the one fails.
-      for try await result in pool.map([1, 40, 1].map { MakesBytes(mebibytes: $0) }).results {
+      for try await result in pool.map([1, 72, 1].map { MakesBytes(mebibytes: $0) }).results {
         lines.append(result.error.map { "\($0)" } ?? "mapped")
       }
       let after = try await pool.submit(ProcessNumber()).value
@@ -96,16 +102,16 @@ extension Core {
   @Suite(.enabled(if: unsafe getenv("HEDDLE_TEST_SANITIZED") == nil)) struct WantOfMemory {
     @Test func `an argument that does not fit its worker fails its job alone`() async throws {
       try await withPool(1) { pool in
-        let worker = try await pool.submit(LimitsMemory(mebibytes: 24)).value
+        let worker = try await pool.submit(LimitsMemory(mebibytes: 64)).value
         func expectRefusal<J: Job>(_ job: J, _ words: String) async {
           let error = await pool.submit(job).result.jobError
           #expect(error?.code == .notDecodable && error?.message.contains(words) == true, "\(J.self): \(error as Any)")
         }
-        await expectRefusal(TakesBytes(bytes: [UInt8](repeating: 1, count: 40 << 20)), "no memory in its worker")
-        await expectRefusal(TakesText(text: text(mebibytes: 40)), "no memory in its worker")
+        await expectRefusal(TakesBytes(bytes: [UInt8](repeating: 1, count: 72 << 20)), "no memory in its worker")
+        await expectRefusal(TakesText(text: text(mebibytes: 72)), "no memory in its worker")
         // Its bytes fit, and what is made of them does not.
-        await expectRefusal(TakesText(text: text(mebibytes: 16)), "no memory in its worker")
-        await expectRefusal(TakesBuffer(buffer: try SharedBuffer(count: 40 << 20)), "Cannot allocate memory")
+        await expectRefusal(TakesText(text: text(mebibytes: 36)), "no memory in its worker")
+        await expectRefusal(TakesBuffer(buffer: try SharedBuffer(count: 72 << 20)), "Cannot allocate memory")
         let next = try await pool.submit(TakesBytes(bytes: [1, 2])).value
         #expect(next == 2)
         let last = try await pool.submit(ProcessNumber()).value
@@ -115,7 +121,7 @@ extension Core {
     @Test func `a result that its worker has no memory to send fails its job alone`() async throws {
       try await withPool(1) { pool in
         let worker = try await pool.submit(ProcessNumber()).value
-        let error = await pool.submit(MakesText(mebibytes: 40, limits: true)).result.jobError
+        let error = await pool.submit(MakesText(mebibytes: 72, limits: true)).result.jobError
         #expect(error?.code == .notEncodable && error?.message.contains("no memory in its worker") == true, "\(error as Any)")
         let next = try await pool.submit(Doubled(value: 4)).value
         #expect(next == 8)

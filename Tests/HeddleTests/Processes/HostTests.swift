@@ -34,6 +34,12 @@ private struct Program: Job {
     return futures.count
   }
 }
+/// Whether all threads of this process but the caller sleep in the kernel, so that none is in the middle of something.
+private func othersSleep() -> Bool {
+  let own = link("/proc/thread-self")?.split(separator: "/").last.map(String.init)
+  return names(in: "/proc/self/task").allSatisfy { $0 == own || processState(at: "/proc/self/task/\($0)") == "S" }
+}
+
 /// In a worker: what an executor does in a child of its process.
 private struct Forks: Job {
   var path: String
@@ -43,6 +49,9 @@ private struct Forks: Job {
     let held = processes.submit(Holds(started: path + ".started", gate: path + ".gate", value: 5))
     _ = try await threads.submit { 1 }.value
     while access(path + ".started", F_OK) != 0 { try await Task.sleep(for: .milliseconds(1)) }
+    // A thread that is in the middle of something may hold a lock of the language's runtime (its table of conformances, where a type is used
+    // for the first time), which the child then waits for until its alarm. That is every forked child's risk, and not what this is about.
+    while !othersSleep() { sched_yield() }
     let child = forked()
     if child == 0 { await Self.checkChild(processes, threads, held) }
     var status: Int32 = 0

@@ -58,9 +58,11 @@ struct Footprint: Sendable {
 // MARK: Other processes
 
 /// The state of a process as the kernel's letter; nil: there is none.
-func processState(_ pid: Int32) -> Character? {
+func processState(_ pid: Int32) -> Character? { processState(at: "/proc/\(pid)") }
+/// The same of a process or thread by its folder.
+func processState(at folder: String) -> Character? {
   // The name before it may hold anything, a parenthesis too.
-  text(of: "/proc/\(pid)/stat").flatMap { $0.split(separator: ")").last?.dropFirst().first }
+  text(of: "\(folder)/stat").flatMap { $0.split(separator: ")").last?.dropFirst().first }
 }
 /// Whether a process is there and not only waits to be buried.
 func isAlive(_ pid: Int32) -> Bool { processState(pid).map { !"ZX".contains($0) } ?? false }
