@@ -72,7 +72,7 @@ let package = Package(
       name: "HeddlePythonTests", dependencies: ["HeddlePython", "Heddle", "HeddleSystem"], exclude: ["bridge_tests.py"],
       swiftSettings: tests),
     .testTarget(
-      name: "HeddleCommandTests", dependencies: ["HeddleCommand", "HeddlePython", "HeddleSystem"], exclude: ["tool_tests.py"],
+      name: "HeddleCommandTests", dependencies: ["HeddleCommand", "HeddlePython", "HeddleSystem"], exclude: ["tool_tests.py", "tool"],
       swiftSettings: tests),
   ],
   swiftLanguageModes: [.v6]
