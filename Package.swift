@@ -54,7 +54,8 @@ let package = Package(
       name: "HeddlePython", dependencies: ["Heddle", "HeddleSystem", "HeddleWire"],
       exclude: ["Bridge/README.md"],
       resources: [
-        "start_once", "start_worker", "bridge", "transport", "targets", "shared", "values", "worker", "loop", "interpreters", "entry",
+        "load", "start_once", "start_worker", "bridge", "transport", "targets", "shared", "values", "worker", "loop", "interpreters",
+        "entry",
       ].map { .embedInCode("Bridge/\($0).py") },
       swiftSettings: strict),
     // Layer 4: the command-line tool.
@@ -72,7 +73,7 @@ let package = Package(
       name: "HeddlePythonTests", dependencies: ["HeddlePython", "Heddle", "HeddleSystem"], exclude: ["bridge_tests.py"],
       swiftSettings: tests),
     .testTarget(
-      name: "HeddleCommandTests", dependencies: ["HeddleCommand", "HeddlePython", "HeddleSystem"], exclude: ["tool_tests.py"],
+      name: "HeddleCommandTests", dependencies: ["HeddleCommand", "HeddlePython", "HeddleSystem"], exclude: ["tool_tests.py", "tool"],
       swiftSettings: tests),
   ],
   swiftLanguageModes: [.v6]

@@ -117,6 +117,16 @@ try:
 finally:
     shutil.rmtree(folder)
 
+
+
+def cell(text):
+    """What was said, for a table: without the folders of this run and of this machine's Python."""
+    for path in [folder + "/", os.path.realpath(folder) + "/", os.path.dirname(json.__path__[0]) + "/"]:
+        text = text.replace(path, "")
+    text = text.replace("|", "\\|").replace("\n", " ")
+    return text if len(text) <= 400 else text[:400] + " …"
+
+
 print("# A thousand files, five of them bad\n")
 print("Printed by `Scripts/bad-files.py`: one batch through three tools, on %d cores. %s\n" % (
     os.cpu_count(), "One file raises, one is slow, one calls `os._exit(3)`, one segfaults, one takes 2 GB of memory."))
@@ -127,7 +137,7 @@ print("| good files with their result, of %d | %s |" % (
 print("| exit status | %s |" % " | ".join("%d" % status for _, status, *_ in results))
 print("| seconds | %s |" % " | ".join("%.1f" % span for _, _, _, span, _ in results))
 for kind in BAD.values():
-    print("| says of the one for `%s` | %s |" % (kind, " | ".join(words[kind].replace("|", "\\|").replace("\n", " ")[:200] for *_, words in results)))
+    print("| says of the one for `%s` | %s |" % (kind, " | ".join(cell(words[kind]) for *_, words in results)))
 print("""
 `heddle map` was given `--timeout 5s --memory-limit 500MB`, GNU parallel `--timeout 5` and a job log; it starts an interpreter for each
 file and has no limit for the memory of one. The script for `ProcessPoolExecutor` is the usual one, with a `try`

@@ -99,13 +99,16 @@ struct Checkup {
     }
     let folders = EnvironmentVariables.programFolders()
     for minor in 8...20 {
-      for folder in folders where Files.isExecutable("\(folder)/python3.\(minor)") {
-        guard let found = try? PythonInterpreter.find(explicit: "\(folder)/python3.\(minor)"),
+      let name = "python3.\(minor)"
+      for (place, path) in folders.map({ "\($0)/\(name)" }).filter(Files.isExecutable).enumerated() {
+        guard let found = try? PythonInterpreter.find(explicit: path),
           seen.insert(Files.resolved(found.executable)).inserted
         else { continue }
         let separate = found.version.lexicographicallyPrecedes([3, 12]) ? "" : ", which has interpreters with a GIL of their own"
+        // A name leads to the first on PATH; the others have to be named in full.
+        let argument = place == 0 ? name : path
         findings.append(
-          Finding(kind: .fine, sentence: "Python \(Self.version(found)) is there too\(separate): --python python3.\(minor)"))
+          Finding(kind: .fine, sentence: "Python \(Self.version(found)) is there too\(separate): --python \(argument)"))
       }
     }
     return findings

@@ -148,13 +148,14 @@ struct MapRun {
       write: { [console] in try? Descriptor.writeAll($0, to: console) })
     let result = batch.run(
       .init(total: reader.total, keepsOrder: keepsOrder, halt: options.haltCondition, progress: line, printed: printed.take)
-    ) { (row) throws(SystemError) in
-      if let store {
-        try store.append(row)
-      } else {
-        try Descriptor.writeAll((options.tag ? Array((row.input.text + "\t").utf8) : []) + row.line, to: standardOutput)
-      }
-      log?.add(row, command: work.command(of: row.input, place: row.place ?? 1))
+    ) { rows in
+      let written =
+        store?.append(rows)
+        ?? RowsWritten(of: rows) { (row) throws(SystemError) in
+          try Descriptor.writeAll((options.tag ? Array((row.input.text + "\t").utf8) : []) + row.line, to: standardOutput)
+        }
+      if let log { for row in rows[..<written.count] { log.add(row, command: work.command(of: row.input, place: row.place ?? 1)) } }
+      return written
     }
     return conclude(result, store: store, processorTime: runner.processorTime, elapsed: MonotonicTime.now - start)
   }

@@ -11,6 +11,13 @@ import HeddleWire
 /// integers of any width as `int`, `nil` as `None`, `URL` and `Decimal` as `str`, `Date` as `JSONEncoder` writes it: a `float` of seconds since 2001.
 /// `Output` is any `Decodable` type; `PythonValue` takes whatever comes. A `tuple` and a `set` decode as a list, a named tuple and a data
 /// class by their fields, a `datetime`, a path, a `UUID` and a `Decimal` as text, a NumPy array as a list.
+///
+/// **Large data.** A `SharedBuffer` arrives as a `memoryview` of the same memory, of its element type (of bytes where Python has no name for
+/// it): `numpy.asarray(view)` and `numpy.frombuffer(view, dtype)` copy nothing. It is read-only there unless it was made with `.readWrite`. Where
+/// `Output` is, or holds, a `SharedBuffer`, a `memoryview` or a contiguous NumPy array that lies in one that came comes back as that memory, also
+/// from a later call; any other array, and `bytes`, in one copy that is the caller's. Its elements have to be of the type that the array says;
+/// bytes are taken for any. All of them decode as before, too: an array as a list, a `memoryview` as `Data` or `[UInt8]`. A worker holds a
+/// descriptor for each buffer that something there still refers to (two before Python 3.13); 128 go with one call or result.
 public struct PythonCall<Output: Decodable & Sendable>: Sendable {
   /// The function, as it was written; looked at when the call is submitted.
   public let target: String

@@ -149,7 +149,7 @@ final class PythonEngine: Sendable {
         environment: ChildProcess.environment)
       // A free-threaded build takes 1 GiB at its start otherwise, all of which counts. Unit: KiB.
       if limits.memoryLimit != nil { recipe.environment.append("MIMALLOC_ARENA_RESERVE=65536") }
-      recipe.program = try PrivateFile(Bridge.program(for: interpreter.executable, initializer: initializer))
+      recipe.program = try PrivateFile(Bridge.program(initializer: initializer))
       recipe.width = width
       recipe.tellsStarts = true
       recipe.takesMemory = settings.takesMemory

@@ -63,7 +63,7 @@ public final class PythonExecutor: Sendable {
   /// Takes a call: encodes its arguments now, on the calling thread, and sends it to a worker.
   ///
   /// Nothing is thrown here. The future fails with `PythonTargetError` where the target names no function, with a `JobError` of code
-  /// `notEncodable` where an argument cannot be written, `notDecodable` where the result is no `Output`, and with
+  /// `notEncodable` where an argument cannot be written, or more than 128 `SharedBuffer`s are among them, `notDecodable` where the result is no `Output`, and with
   /// ``PythonFailure`` where the function raised; with `queueFull` where ``PythonPoolConfiguration/maxPending`` calls wait.
   public func submit<Output>(_ call: PythonCall<Output>, options: JobOptions = .standard) -> Future<Output> {
     submit(call, options: options, isAdmitted: false)

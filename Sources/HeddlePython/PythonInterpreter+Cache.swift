@@ -1,9 +1,9 @@
 import HeddleSystem
 
 extension Bridge {
-  /// Where a worker keeps the compiled program for the next that starts, in the user's own cache; empty: nowhere.
+  /// Where an interpreter keeps the compiled program for the next that starts, in the user's own cache; empty: nowhere.
   ///
-  /// For workers of an interpreter that was not asked before, which hands it over otherwise. Its name has a hash of the program: another
+  /// Compiling takes longer than all else that a worker does before it greets. Its name has a hash of the program: another
   /// version of Heddle has another file. It is Heddle's own code, so `PYTHONDONTWRITEBYTECODE` does not concern it.
   static let cachePath: String = {
     // A path that is not absolute counts as none.

@@ -58,18 +58,14 @@ extension PythonInterpreter {
     return answer.interpreter(path)
   }
 
-  /// What an interpreter says of itself, with the bridge compiled for the next of its kind.
+  /// What an interpreter says of itself.
   struct About: Decodable {
     var version: [Int]
     var executable: String
     var hasGIL: Bool
-    var magic: [UInt8]
-    var code: [UInt8]
 
     func interpreter(_ path: String) -> PythonInterpreter {
-      let interpreter = PythonInterpreter(executable: executable.isEmpty ? path : executable, version: version, hasGIL: hasGIL)
-      Bridge.keep(Bridge.Compiled(magic: magic, code: code), for: interpreter.executable)
-      return interpreter
+      PythonInterpreter(executable: executable.isEmpty ? path : executable, version: version, hasGIL: hasGIL)
     }
   }
 

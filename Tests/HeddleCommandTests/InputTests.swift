@@ -86,7 +86,7 @@ struct InputTests {
 
   @Test func `bytes that are no text arrive as python's own file names do`() throws {
     var writer = MarshalWriter()
-    writer.write(fileSystemText: [UInt8(ascii: "a"), 0xff, 0xc3, 0xa9, 0xed, 0xa0, 0x80])
+    writer.write(fileSystemText: [UInt8(ascii: "a"), 0xff, 0xc3, 0xa9, 0xed, 0xa0, 0x80][...])
     #expect(writer.bytes.dropFirst(5) == [0x61, 0xed, 0xb3, 0xbf, 0xc3, 0xa9, 0xed, 0xb3, 0xad, 0xed, 0xb2, 0xa0, 0xed, 0xb2, 0x80])
     var json = JSONWriter()
     try json.write(MarshaledValue(bytes: writer.bytes))

@@ -97,7 +97,10 @@ struct MapTests {
     let reader = InputReader(arguments: (0..<100).map(String.init), format: .lines)
     batch.feed(reader) { _ in .run(replaces: false) }
     var rows = 0
-    let result = batch.run(.init(progress: ProgressLine(isShown: false, width: { 80 }, write: { _ in }))) { _ in rows += 1 }
+    let result = batch.run(.init(progress: ProgressLine(isShown: false, width: { 80 }, write: { _ in }))) { ended in
+      rows += ended.count
+      return RowsWritten(count: ended.count)
+    }
     #expect(result.stop == .interrupted && result.notRun == 4 && rows == 0)
     box.withLock { $0 = nil }
   }
@@ -109,9 +112,11 @@ struct MapTests {
       let batch = Batch(runner: FakeRunner(window: 1000, double), keepsOrder: false)
       batch.feed(InputReader(arguments: (0..<100).map(String.init), format: .lines)) { _ in .run(replaces: false) }
       var rows = 0
-      let result = batch.run(.init(progress: ProgressLine(isShown: false, width: { 80 }, write: { _ in }))) { _ throws(SystemError) in
-        if rows == 10 { throw SystemError("write", code: code) }
-        rows += 1
+      let result = batch.run(.init(progress: ProgressLine(isShown: false, width: { 80 }, write: { _ in }))) { ended in
+        RowsWritten(of: ended) { _ throws(SystemError) in
+          if rows == 10 { throw SystemError("write", code: code) }
+          rows += 1
+        }
       }
       #expect(rows == 10 && result.summary.succeeded == 10 && result.notRun == 90)
       #expect(result.stop == expected)

@@ -235,7 +235,7 @@ struct TemplateTests {
   @Test func `bytes that are no text reach the command as they were`() throws {
     var writer = MarshalWriter()
     let bytes: [UInt8] = [0x61, 0xff, 0xc3, 0xa9, 0x80, 0xed, 0xa0, 0x80]
-    writer.write(fileSystemText: bytes)
+    writer.write(fileSystemText: bytes[...])
     #expect(try CommandInput(MarshaledValue(bytes: writer.bytes)).text == bytes)
   }
 

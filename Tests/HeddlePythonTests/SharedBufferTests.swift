@@ -232,6 +232,28 @@ extension SharedMemoryTests {
       }
     }
 
+    /// Cancelled where the worker has been sent them and has not started them, for the most part: it sleeps before each.
+    @Test(arguments: Setting.modes)
+    func `calls with buffers that are taken back leave none behind`(setting: Setting) async throws {
+      try await withExecutor(setting.executor(maxWorkers: 1)) { (python) async throws in
+        var taken = 0
+        for round in 0..<(setting.isOneProcess ? 300 : 40) {
+          let buffer = try SharedBuffer<Int>(count: 8, access: .readWrite)
+          let future = python.submit(PythonCall<Int>(target("fill"), buffer, round))
+          if round % 4 != 0, future.cancel() {
+            taken += 1
+          } else {
+            #expect(try await future.value == 8)
+            #expect(buffer[7] == round + 7)
+          }
+        }
+        #expect(taken > 0)
+        let there = try await python.submit(PythonCall<[Int]>(target("footprint"))).value
+        #expect(there[0] == 0 && there[1] == 0, "\(there)")
+      }
+      #expect(await Self.noBufferIsLeft())
+    }
+
     @Test(arguments: Setting.modes)
     func `buffers go through streams and coroutines`(setting: Setting) async throws {
       try await withExecutor(setting.executor(maxWorkers: 1)) { (python) async throws in

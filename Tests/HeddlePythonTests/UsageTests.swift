@@ -53,6 +53,40 @@ struct UsageTests: Sendable {
     }
   }
 
+  /// Processor seconds of the one process against seconds on the clock.
+  ///
+  /// On a busy machine no second core may be free; so what nobody used is looked at too, and the test is skipped where that was never one.
+  @Test(arguments: [Setting(mode: .threads, version: "3.13.0")] + ModeTests.sideBySide)
+  func `interpreters and free threads use more than one core, and threads under one GIL never do`(setting: Setting) async throws {
+    try await withExecutor(setting.executor(maxWorkers: 2)) { (python) async throws in
+      func burn(_ seconds: Double) async throws -> (used: Double, idle: Double) {
+        let (before, idle) = (python.usage(), try idleSeconds())
+        let calls = (0..<2).map { _ in python.submit(PythonCall<Int32>(target("burn"), seconds)) }
+        for call in calls { _ = try await call.value }
+        let span = python.usage() - before
+        return (span.coresUsed, (try idleSeconds() - idle) / (span.wallTime / .seconds(1)))
+      }
+      // Loads what is to be loaded.
+      for _ in 0..<5 { _ = try await burn(0.01) }
+      for _ in 0..<10 {
+        let cores = try await burn(0.5)
+        if setting.mode == .threads {
+          #expect(cores.used < 1.3)
+        } else if cores.used > 1.4 {
+          return
+        } else {
+          #expect(cores.idle < 0.5, "\(cores.used) cores used while \(cores.idle) were free")
+        }
+      }
+      if setting.mode != .threads { try Test.cancel("this machine is busy: no second core was free") }
+    }
+  }
+  /// Seconds of all processors together in which nothing ran.
+  private func idleSeconds() throws -> Double {
+    let line = try String(contentsOfFile: "/proc/stat", encoding: .utf8).split(separator: "\n")[0]
+    return Double(line.split(separator: " ")[4])! / Double(sysconf(Int32(_SC_CLK_TCK)))
+  }
+
   @Test(arguments: [Setting(mode: .processes), Setting(mode: .threads), Setting.freeThreaded])
   func `a coroutine is measured on the loop that it shares with others`(setting: Setting) async throws {
     try functions.folder.write(

@@ -19,7 +19,7 @@ import HeddleWire
 ///
 /// It is a reference: copies of it are the same memory, in this process and in every other that got it in a job or a result. It travels
 /// anywhere inside a job or its output, through every executor, and from worker to worker. Encoding it for anything else
-/// throws an `EncodingError`.
+/// throws an `EncodingError`. To a Python function it is a `memoryview`, which NumPy takes as it is; see `PythonCall` of HeddlePython.
 ///
 /// **Who may write.** With ``SharedBufferAccess/readOnly`` the process that made it, and nobody else: the kernel keeps the others from
 /// it. With ``SharedBufferAccess/readWrite`` every process that has it. ``isWritable`` says so of this process. Nothing keeps one that

@@ -152,6 +152,9 @@ final class Batch: Sendable {
 
   // MARK: The writer's side
 
+  /// Unit: rows.
+  private static let groupLimit = 64
+
   /// What the writer is told.
   struct Options {
     var total: Int?
@@ -174,8 +177,8 @@ final class Batch: Sendable {
   ///
   /// Blocks.
   ///
-  /// - Parameter write: Writes a row, whole.
-  func run(_ options: Options, write: (Row) throws(SystemError) -> Void) -> Result {
+  /// - Parameter write: Writes the rows that have just ended, each whole, as far as it can.
+  func run(_ options: Options, write: ([Row]) -> RowsWritten) -> Result {
     var progress = options.progress
     var nextDraw = MonotonicTime.now
     var result = Result()
@@ -183,23 +186,24 @@ final class Batch: Sendable {
     var nextInOrder = 0
     var ending: OSThread?
 
-    func settle(_ finished: Finished) {
-      if case .notRun = finished.outcome.ending {
-        result.notRun += 1
-        return
+    func settle(_ group: ArraySlice<Finished>) {
+      var rows: [Row] = []
+      rows.reserveCapacity(group.count)
+      for finished in group {
+        if case .notRun = finished.outcome.ending { continue }
+        rows.append(Row(finished.input, finished.outcome, replaces: finished.replaces, endTime: finished.endTime))
       }
-      let row = Row(finished.input, finished.outcome, replaces: finished.replaces, endTime: finished.endTime)
-      do throws(SystemError) {
-        try write(row)
-      } catch {
-        result.notRun += 1
-        // Once a row is lost no other may follow it as if nothing had been.
-        if error.isBrokenPipe { stop(.brokenPipe) } else { stop(.cannotWrite("a result could not be written: \(error.reason)")) }
-        return
-      }
+      let written = rows.isEmpty ? RowsWritten(count: 0) : write(rows)
+      for row in rows[..<written.count] { count(row) }
+      result.notRun += group.count - written.count
+      // Once a row is lost no other may follow it as if nothing had been.
+      guard let error = written.error else { return }
+      if error.isBrokenPipe { stop(.brokenPipe) } else { stop(.cannotWrite("a result could not be written: \(error.reason)")) }
+    }
+    func count(_ row: Row) {
       meter.itemEnded(failed: row.failure != nil)
       if let failure = row.failure {
-        result.summary.add(failure, input: finished.input.text)
+        result.summary.add(failure, input: row.input.text)
       } else {
         result.summary.addSuccess()
       }
@@ -219,19 +223,21 @@ final class Batch: Sendable {
         swap(&taken, &state.finished)
         return (taken, state.pending == taken.count && (state.isFed || state.stop != nil), state.stop, state)
       }
-      for one in finished {
+      var due = finished
+      if options.keepsOrder {
+        for one in finished { held[one.sequence] = one }
+        due = []
+        while let next = held.removeValue(forKey: nextInOrder) {
+          due.append(next)
+          nextInOrder += 1
+        }
+      }
+      // What has ended at once is written at once, but not so much that the first would wait for the last.
+      for start in stride(from: 0, to: due.count, by: Self.groupLimit) {
+        let group = due[start..<min(start + Self.groupLimit, due.count)]
         switch state.withLock({ $0.stop }) {
-        case .brokenPipe, .cannotWrite: result.notRun += 1
-        default:
-          guard options.keepsOrder else {
-            settle(one)
-            continue
-          }
-          held[one.sequence] = one
-          while let next = held.removeValue(forKey: nextInOrder) {
-            settle(next)
-            nextInOrder += 1
-          }
+        case .brokenPipe, .cannotWrite: result.notRun += group.count
+        default: settle(group)
         }
       }
       if !finished.isEmpty {

@@ -173,7 +173,7 @@ final class CommandRunner: CallRunner {
         return .failed(code: "notDecodable", message: "the command wrote \(size) bytes; let it write them to a file of its own", exit: nil)
       }
       var writer = MarshalWriter(capacity: size + 5)
-      writer.write(fileSystemText: try output.readAll())
+      writer.write(fileSystemText: try output.readAll()[...])
       return .returned(writer.bytes)
     // It has said itself that it failed, as a function does that raises.
     case .exited(let code): return .failed(code: "exception", message: "the command exited with \(code)\(last)", exit: "exit \(code)")

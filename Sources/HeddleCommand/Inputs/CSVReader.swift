@@ -33,13 +33,13 @@ final class CSVReader {
     }
     var writer = MarshalWriter()
     if let complaint {
-      writer.write(fileSystemText: record.fields.joined(separator: [UInt8(ascii: ",")]).map(\.self))
+      writer.write(fileSystemText: Array(record.fields.joined(separator: [UInt8(ascii: ",")]))[...])
       return .unreadable(MarshaledValue(bytes: writer.bytes), "line \(lines.lineNumber) of the inputs \(complaint)")
     }
     writer.beginDictionary()
     for (column, field) in zip(columns, record.fields) {
-      writer.write(fileSystemText: column)
-      writer.write(fileSystemText: field)
+      writer.write(fileSystemText: column[...])
+      writer.write(fileSystemText: field[...])
     }
     writer.endDictionary()
     return .value(MarshaledValue(bytes: writer.bytes))

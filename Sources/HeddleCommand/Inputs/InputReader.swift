@@ -64,12 +64,12 @@ struct InputReader {
         return .value(MarshaledValue(bytes: writer.bytes))
       } catch {
         var text = MarshalWriter()
-        text.write(fileSystemText: line)
+        text.write(fileSystemText: line[...])
         let place = lineNumber.map { "line \($0) of the inputs" } ?? "the input"
         return .unreadable(MarshaledValue(bytes: text.bytes), "\(place) is no JSON: \(error)")
       }
     }
-    writer.write(fileSystemText: line)
+    writer.write(fileSystemText: line[...])
     return .value(MarshaledValue(bytes: writer.bytes))
   }
 }

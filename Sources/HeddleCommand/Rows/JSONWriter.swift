@@ -15,7 +15,7 @@ struct JSONWriter {
   static let depth = 1000
 
   mutating func write(raw text: String) { bytes.append(contentsOf: text.utf8) }
-  mutating func write(_ value: String) { write(utf8: value.utf8) }
+  mutating func write(_ value: String) { write(utf8: Array(value.utf8)[...]) }
   mutating func write(_ value: Double) {
     if value.isNaN {
       write(raw: "NaN")
@@ -101,24 +101,36 @@ struct JSONWriter {
   /// Text in quotes.
   ///
   /// What is no UTF-8 is escaped: a lone surrogate as itself, anything else as U+FFFD.
-  mutating func write(utf8 text: some Collection<UInt8>) {
+  mutating func write(utf8 text: ArraySlice<UInt8>) {
     bytes.append(UInt8(ascii: "\""))
-    var rest = text[...]
-    while !rest.isEmpty {
-      let length = UTF8Text.validPrefixLength(rest)
-      for byte in rest.prefix(length) { write(character: byte) }
-      rest = rest.dropFirst(length)
-      guard let first = rest.popFirst() else { break }
-      let tail = Array(rest.prefix(2))
-      if first == 0xed, tail.count == 2, tail[0] >= 0xa0, tail.allSatisfy({ $0 & 0xc0 == 0x80 }) {
-        write(raw: "\\u")
-        write(raw: String(0xd000 | UInt32(tail[0] & 0x3f) << 6 | UInt32(tail[1] & 0x3f), radix: 16))
-        rest = rest.dropFirst(2)
-      } else {
-        write(raw: "\\ufffd")
+    // What goes as it is goes in one piece.
+    var begin = text.startIndex
+    var place = begin
+    while place < text.endIndex {
+      let byte = text[place]
+      let size = byte < 0x80 ? 1 : UTF8Text.sequenceLength(text, at: place)
+      if let size, byte >= 0x20, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\") {
+        place += size
+        continue
       }
+      bytes.append(contentsOf: text[begin..<place])
+      place += size == nil ? write(lone: text[place...]) : 1
+      if size != nil { write(character: byte) }
+      begin = place
     }
+    bytes.append(contentsOf: text[begin...])
     bytes.append(UInt8(ascii: "\""))
+  }
+  /// Writes in its stead what is no UTF-8, and answers how long that was.
+  private mutating func write(lone text: ArraySlice<UInt8>) -> Int {
+    let tail = Array(text.dropFirst().prefix(2))
+    guard text.first == 0xed, tail.count == 2, tail[0] >= 0xa0, tail.allSatisfy({ $0 & 0xc0 == 0x80 }) else {
+      write(raw: "\\ufffd")
+      return 1
+    }
+    write(raw: "\\u")
+    write(raw: String(0xd000 | UInt32(tail[0] & 0x3f) << 6 | UInt32(tail[1] & 0x3f), radix: 16))
+    return 3
   }
   private mutating func write(character byte: UInt8) {
     switch byte {

@@ -8,6 +8,18 @@ import HeddleSystem
 final class ResultFile: RowFile, ResultStore {
   var knowsCells: Bool { false }
   func append(_ row: Row) throws(SystemError) { try append(row.line, replaces: row.replaces) }
+  /// In one write, which is most of what a row costs.
+  func append(_ rows: [Row]) -> RowsWritten {
+    var lines = rows.first?.line ?? []
+    for row in rows.dropFirst() { lines += row.line }
+    do throws(SystemError) {
+      try append(lines, replacing: rows.count { $0.replaces })
+      return RowsWritten(count: rows.count)
+    } catch {
+      // As many as there is room for.
+      return RowsWritten(of: rows) { (row) throws(SystemError) in try append(row) }
+    }
+  }
 
   // MARK: Rows that are there
 

@@ -21,8 +21,36 @@ protocol ResultStore: AnyObject {
   func removeIfNew()
   /// Adds a row, whole or not at all.
   func append(_ row: Row) throws(SystemError)
+  /// Adds rows until one cannot be added.
+  func append(_ rows: [Row]) -> RowsWritten
   /// Sees to it that all that was added is there, leaves one row an input, and in the order of the inputs where that is wished.
   func tidy(inOrder: Bool) throws(SystemError)
+}
+
+extension ResultStore {
+  func append(_ rows: [Row]) -> RowsWritten {
+    RowsWritten(of: rows) { (row) throws(SystemError) in try append(row) }
+  }
+}
+
+/// How far the writing of some rows came.
+struct RowsWritten {
+  /// So many, from the first on, are there.
+  var count: Int
+  /// Why the next is not.
+  var error: SystemError?
+
+  init(count: Int) { self.count = count }
+  /// Writes one after another.
+  init(of rows: [Row], write: (Row) throws(SystemError) -> Void) {
+    count = 0
+    do throws(SystemError) {
+      for row in rows {
+        try write(row)
+        count += 1
+      }
+    } catch { self.error = error }
+  }
 }
 
 /// What to do with results that are there.

@@ -68,15 +68,17 @@ class RowFile {
     originFile.remove()
   }
   /// Appends a row, whole or not at all.
-  final func append(_ line: [UInt8], replaces: Bool) throws(SystemError) {
-    do throws(SystemError) { try file.writeAll(line) } catch {
+  final func append(_ line: [UInt8], replaces: Bool) throws(SystemError) { try append(line, replacing: replaces ? 1 : 0) }
+  /// Appends rows, all or none, of which so many take the place of others.
+  final func append(_ lines: [UInt8], replacing count: Int) throws(SystemError) {
+    do throws(SystemError) { try file.writeAll(lines) } catch {
       file.truncate(to: size)
       throw error
     }
-    size += line.count
-    if replaces {
+    size += lines.count
+    if count > 0 {
       hasReplacements = true
-      failuresLeft -= 1
+      failuresLeft -= count
     }
   }
   /// Leaves one row an input, and the rows in the order of the inputs where that is wished.

@@ -30,8 +30,6 @@ DEEPEST_RESULT = 900
 #: How often an initializer that raises is tried before the calls fail for it.
 INITIALIZER_TRIES = 3
 
-#: What a compiled program of this version begins with.
-MAGIC = sys.modules["_frozen_importlib_external"].MAGIC_NUMBER
 #: The name of this code in tracebacks; its own frames are taken out of them.
 HERE = (lambda: 0).__code__.co_filename
 

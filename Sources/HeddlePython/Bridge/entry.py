@@ -90,13 +90,13 @@ def serve(channel, memory, lifeline, way, threads, limit=0, handover=-1, code=No
     flush()
 
 
-def check(target, answer, lifeline, code=None):
+def check(target, answer, lifeline):
     """Loads a target and writes what became of it to the descriptor `answer`."""
     # That Python runs and that it is new enough is said first: what goes wrong from here on is the target's doing.
     os.write(answer, b"+")
     if lifeline >= 0:
         hold_lifeline(lifeline)
-    report = about(code)
+    report = about()
     try:
         resolve(target, True)
     except Refusal as error:
@@ -107,14 +107,12 @@ def check(target, answer, lifeline, code=None):
     os._exit(0)
 
 
-def about(code):
-    """What this interpreter is, and the code of this program for the next that starts."""
+def about():
+    """What this interpreter is."""
     return {
         "version": list(sys.version_info[:3]),
         "executable": sys.executable,
         "hasGIL": not hasattr(sys, "_is_gil_enabled") or sys._is_gil_enabled(),
-        "code": marshal.dumps(code) if code else b"",
-        "magic": MAGIC,
     }
 
 
@@ -147,6 +145,6 @@ def main(arguments, code, initializer=None):
         os.close(program)
         serve(channel, memory, lifeline, arguments[1], threads, limit, handover, code, initializer)
     elif arguments[0] == "check":
-        check(arguments[1], int(arguments[2]), int(arguments[3]), code)
+        check(arguments[1], int(arguments[2]), int(arguments[3]))
     elif arguments[0] == "about":
-        write_all(int(arguments[1]), marshal.dumps(about(code), FORMAT))
+        write_all(int(arguments[1]), marshal.dumps(about(), FORMAT))

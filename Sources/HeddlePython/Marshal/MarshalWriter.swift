@@ -74,13 +74,13 @@ package struct MarshalWriter {
   }
   /// Text that is already UTF-8, or what `os.fsencode` gave: a byte that is no UTF-8 becomes the lone surrogate that
   /// `os.fsdecode` makes of it, so that a file whose name is not UTF-8 can be opened.
-  package mutating func write(fileSystemText text: some Collection<UInt8>) {
+  package mutating func write(fileSystemText text: ArraySlice<UInt8>) {
     let start = bytes.count
     bytes.append(MarshalCode.string)
     append(UInt32(0))
-    var rest = text[...]
+    var rest = text
     while !rest.isEmpty {
-      let length = validPrefix(rest)
+      let length = UTF8Text.validPrefixLength(rest)
       bytes.append(contentsOf: rest.prefix(length))
       rest = rest.dropFirst(length)
       if let byte = rest.popFirst() {
@@ -220,5 +220,4 @@ package struct MarshalWriter {
   private mutating func patch(_ value: UInt32, at offset: Int) {
     for index in 0..<4 { bytes[offset + index] = UInt8(truncatingIfNeeded: value >> UInt32(8 * index)) }
   }
-  private func validPrefix<Text: Collection<UInt8>>(_ text: Text) -> Int { UTF8Text.validPrefixLength(text) }
 }
