@@ -58,6 +58,8 @@ extension Core {
       var reasons: Set<String> = []
       for start in stride(from: 0, to: count, by: 1000) {
         let part = addresses[start..<min(start + 1000, count)]
+        // A tool that reads a program of 200 MB takes ten seconds of a processor, which it may have to share with ten others.
+        Watchdog.begin("llvm-symbolizer over \(path)")
         let arguments = ["--obj=\(path)", "--inlines", "--functions=linkage", "--no-demangle", "--output-style=LLVM"]
         let text = try run(tool("llvm-symbolizer")!, arguments + part.map { "0x" + String($0, radix: 16) })
         // One block an address: two lines a frame, then an empty one.
