@@ -17,12 +17,13 @@ class JobRunner {
 private final class TypedRunner<J: Job>: JobRunner {
   override func serve(_ loop: WorkerLoop) async {
     let type = unsafe loop.type
+    let (decoder, encoder) = (loop.decoder, loop.encoder)
     repeat {
       if loop.isChunk {
         var writer = loop.beginChunk()
         var offset = 0
         while let item = unsafe Records.next(in: loop.payload, at: &offset) {
-          let kind = unsafe await run(item.bytes, nil, [], loop)
+          let kind = unsafe await run(item.bytes, nil, [], decoder, encoder)
           loop.finish(kind, to: &writer)
         }
         loop.finish(writer)
@@ -30,14 +31,14 @@ private final class TypedRunner<J: Job>: JobRunner {
         let message = loop.incoming()
         let kind: UInt32
         if let main = unsafe message.main() {
-          kind = unsafe await run(main, message, loop.attachments, loop)
+          kind = unsafe await run(main, message, loop.attachments, decoder, encoder)
         } else {
-          kind = say(JobError.noMemory(.notDecodable, "The job did not run", message.mainByteCount, in: .worker), loop.encoder)
+          kind = say(JobError.noMemory(.notDecodable, "The job did not run", message.mainByteCount, in: .worker), encoder)
         }
         message.skipRest()
         loop.finish(kind)
       } else {
-        let kind = unsafe await run(loop.payload, nil, loop.attachments, loop)
+        let kind = unsafe await run(loop.payload, nil, loop.attachments, decoder, encoder)
         loop.finish(kind)
       }
       loop.claimNext()
@@ -48,13 +49,14 @@ private final class TypedRunner<J: Job>: JobRunner {
   /// Returns the `ResultKind`. Inlined, because an asynchronous function of its own costs a switch of executors and a frame.
   @inline(__always)
   private func run(
-    _ bytes: UnsafeRawBufferPointer, _ segments: (any SegmentSource)?, _ attachments: [Attachment], _ loop: WorkerLoop
+    _ bytes: UnsafeRawBufferPointer, _ segments: (any SegmentSource)?, _ attachments: [Attachment], _ decoder: MessageDecoder,
+    _ encoder: MessageEncoder
   ) async -> UInt32 {
     let job: J
-    do { job = unsafe try loop.decoder.decode(J.self, from: bytes, segments: segments, attachments: attachments) } catch {
-      return say(JobError.jobNotDecodable(J.self, error), loop.encoder)
+    do { job = unsafe try decoder.decode(J.self, from: bytes, segments: segments, attachments: attachments) } catch {
+      return say(JobError.jobNotDecodable(J.self, error), encoder)
     }
-    do { return send(try await job.run(), loop.encoder) } catch { return send(error, loop.encoder) }
+    do { return send(try await job.run(), encoder) } catch { return send(error, encoder) }
   }
   private func send(_ output: J.Output, _ encoder: MessageEncoder) -> UInt32 {
     do {

@@ -5,42 +5,49 @@
 /// an object, so a box that nobody else holds any more serves the next container of that key type with its place filled in anew.
 @safe
 struct ContainerBox<Place: AnyObject> {
-  /// What is kept, and again to be used without counting references.
-  @safe private struct Content {
-    let owner: KeptContainer
-    let placeOwner: Place
-    let kept: Unmanaged<KeptContainer>
-    let place: Unmanaged<Place>
-  }
-  private var content: Content?
+  /// What is kept.
+  private var owned: (kept: KeptContainer, place: Place)?
+  /// The same, to be used without counting references.
+  ///
+  /// SAFETY: set and cleared together with `owned`.
+  private var kept: Unmanaged<KeptContainer>?
+  private var place: Unmanaged<Place>?
 
   /// The place of a box that only this one holds, so that it can serve again; nil: there is none, or somebody still has the container.
+  ///
+  /// Mutating, as the next, so that it is used where it is: a copy would count both owners.
   var freePlace: Unmanaged<Place>? {
-    @inline(__always) get {
-      guard let kept = unsafe content?.kept else { return nil }
+    @inline(__always) mutating get {
+      guard let kept = unsafe kept else { return nil }
       let isFree = unsafe kept._withUnsafeGuaranteedRef { kept in unsafe isKnownUniquelyReferenced(&kept.reference.pointee) }
-      return unsafe isFree ? content?.place : nil
+      return unsafe isFree ? place : nil
     }
   }
 
   /// The box that was kept as a container of this type; only of the type that it was kept with.
   @inline(__always)
-  func container<Container>(as type: Container.Type) -> Container {
+  mutating func container<Container>(as type: Container.Type) -> Container {
     // SAFETY: the memo that owns this belongs to one key type, and so to one type of container.
-    unsafe content!.kept._withUnsafeGuaranteedRef { kept in unsafe unsafeDowncast(kept, to: KeptContainerOf<Container>.self).container }
+    unsafe kept!._withUnsafeGuaranteedRef { kept in unsafe unsafeDowncast(kept, to: KeptContainerOf<Container>.self).container }
   }
 
   /// Keeps the box of a container for its next use, unless containers are made of something else than one reference.
   mutating func keep<Container>(_ container: Container, place: Place) {
     guard MemoryLayout<Container>.size == MemoryLayout<AnyObject?>.size, !_isPOD(Container.self) else { return }
     let kept = KeptContainerOf(container)
-    unsafe content = Content(owner: kept, placeOwner: place, kept: .passUnretained(kept), place: .passUnretained(place))
+    owned = (kept, place)
+    unsafe self.kept = .passUnretained(kept)
+    unsafe self.place = .passUnretained(place)
   }
 
   /// Gives the box up; returns its place where somebody still has the container.
   mutating func drop() -> Place? {
-    defer { content = nil }
-    return unsafe freePlace == nil ? content?.placeOwner : nil
+    defer {
+      owned = nil
+      unsafe kept = nil
+      unsafe place = nil
+    }
+    return unsafe freePlace == nil ? owned?.place : nil
   }
 }
 

@@ -19,19 +19,19 @@ public final class MessageEncoder {
   }
 
   /// The message without its segments; valid until the next `encode` or `reset`.
-  public var bytes: UnsafeRawBufferPointer { unsafe writer.buffer.bytes }
+  public var bytes: UnsafeRawBufferPointer { unsafe withWriter { writer in unsafe writer.buffer.bytes } }
 
   /// The blocks of 64 KiB and more, kept by reference, in order of their numbers; valid until the next `encode` or `reset`.
   public var segments: [Segment] { writer.segments }
 
   /// Whether there are segments, without a look at them.
-  public var hasSegments: Bool { !writer.segments.isEmpty }
+  public var hasSegments: Bool { withWriter { writer in !writer.state.value.segments.isEmpty } }
 
   /// What travels beside the message, in order of its numbers; valid until the next `encode` or `reset`.
   public var attachments: [Attachment] { writer.attachments }
 
   /// Whether there are attachments, without a look at them.
-  public var hasAttachments: Bool { !writer.state.value.attachments.isEmpty }
+  public var hasAttachments: Bool { withWriter { writer in !writer.state.value.attachments.isEmpty } }
 
   /// Replaces the content by `value`.
   ///
@@ -40,11 +40,6 @@ public final class MessageEncoder {
   public func encode<Value: Encodable>(_ value: Value) throws {
     do {
       try encodeFlatOrTree(value)
-      try checkMemory()
-      guard writer.buffer.count <= WireLimit.message else {
-        let description = "The value takes \(writer.buffer.count) bytes without its large arrays; a message holds \(WireLimit.message)."
-        throw EncodingError.invalidValue(value, .init(codingPath: [], debugDescription: description))
-      }
     } catch {
       dropStaleContainers()
       writer.reset()
@@ -59,10 +54,12 @@ public final class MessageEncoder {
   }
 
   private func encodeFlatOrTree<Value: Encodable>(_ value: Value) throws {
-    // SAFETY: nobody but `dropStaleContainers` gives the writer away.
-    let isWritten = unsafe try Unmanaged.passUnretained(writer)._withUnsafeGuaranteedRef { writer in
+    let isWritten = try withWriter { writer in
       if unsafe !treeTypes.isEmpty && treeTypes.contains(ObjectIdentifier(Value.self)) { return false }
-      if writer.writeBare(value) { return true }
+      if writer.writeBare(value) {
+        if writer.buffer.missing != nil || writer.buffer.count > WireLimit.message { try refuseSize(of: value) }
+        return true
+      }
       writer.beginMessage()
       do {
         try writer.append(value)
@@ -72,9 +69,26 @@ public final class MessageEncoder {
       // An error that came out is the value's answer; one that was swallowed left half a value behind.
       if writer.isViolated || writer.hasFailed { return try answer(nil, writer) }
       writer.endMessage()
+      if writer.buffer.missing != nil || writer.buffer.count > WireLimit.message { try refuseSize(of: value) }
       return true
     }
     if !isWritten { try encodeTree(value) }
+  }
+
+  /// Calls `body` with the writer, without counting a reference.
+  @inline(__always)
+  private func withWriter<Result>(_ body: (FlatWriter) throws -> Result) rethrows -> Result {
+    // SAFETY: nobody but `dropStaleContainers` gives the writer away.
+    unsafe try Unmanaged.passUnretained(writer)._withUnsafeGuaranteedRef(body)
+  }
+
+  @inline(never)
+  private func refuseSize<Value>(of value: Value) throws {
+    try checkMemory()
+    guard writer.buffer.count <= WireLimit.message else {
+      let description = "The value takes \(writer.buffer.count) bytes without its large arrays; a message holds \(WireLimit.message)."
+      throw EncodingError.invalidValue(value, .init(codingPath: [], debugDescription: description))
+    }
   }
 
   /// Throws what is the value's own error; false where the tree has to say.
@@ -100,6 +114,7 @@ public final class MessageEncoder {
     try fresh.append(root)
     if let failure = fresh.failure { throw failure }
     fresh.endMessage()
+    try refuseSize(of: value)
   }
 
   private func checkMemory() throws(NoMemory) {
