@@ -452,6 +452,32 @@ class ThreadedBridgeTests(BridgeTests):
         self.assertNotEqual(first[2], second[2])
 
 
+class LoadTests(unittest.TestCase):
+    def test_the_program_is_compiled_once_where_it_can_be_kept(self):
+        scope = {}
+        with open(os.path.join(FOLDER, "load.py")) as source:
+            exec(compile(source.read(), "load.py", "exec"), scope)
+
+        def load(text, cache):
+            values = {}
+            exec(scope["load"](text, cache), values)
+            return values["x"]
+
+        with tempfile.TemporaryDirectory() as folder:
+            cache = os.path.join(folder, "of", "mine", "bridge-1")
+            self.assertEqual(load("x = 1", cache), 1)
+            # The name stands for the text, so nobody looks at that again.
+            self.assertEqual(load("x = 2", cache), 1)
+            (kept,) = os.listdir(os.path.dirname(cache))
+            for bad in [b"", b"\xff garbage", marshal.dumps(5)[:3], marshal.dumps(5)]:
+                with open(os.path.join(os.path.dirname(cache), kept), "wb") as file:
+                    file.write(bad)
+                self.assertEqual(load("x = 3", cache), 3)
+            self.assertEqual(os.listdir(os.path.dirname(cache)), [kept])
+            for nowhere in ["", os.path.join(folder, "of", "mine", kept, "below"), "/proc/none/bridge"]:
+                self.assertEqual(load("x = 4", nowhere), 4)
+
+
 class CheckTests(unittest.TestCase):
     def check(self, target):
         read, write = os.pipe()

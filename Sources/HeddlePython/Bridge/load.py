@@ -9,7 +9,9 @@ def load(source, cache):
     path = cache and "%s-%s-%x" % (cache, sys.implementation.cache_tag, sys.hexversion)
     try:
         with open(path, "rb") as file:
-            return marshal.load(file)
+            code = marshal.load(file)
+        if type(code) is type(load.__code__):
+            return code
     except Exception:
         # There is none, or it cannot be read.
         pass

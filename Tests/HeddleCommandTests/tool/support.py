@@ -95,11 +95,8 @@ def is_gone(pid, within=5):
 
 
 def is_busy():
-    """Whether what computes gets a processor for less than half of its time."""
-    begin, start = time.perf_counter(), time.process_time()
-    while time.process_time() - start < 0.2:
-        pass
-    return time.perf_counter() - begin > 0.4
+    """Whether more wants to compute on this machine than can."""
+    return os.getloadavg()[0] > 1.5 * os.cpu_count()
 
 
 class Run:
