@@ -20,7 +20,7 @@ for way in "${ways[@]}"; do
     debug) build_and_run "debug" --scratch-path "$scratch" ;;
     release) build_and_run "release" --scratch-path "$scratch" -c release ;;
     stripped)
-      # What a strip leaves of a crash is its address; the checks are told what not to expect.
+      # What a strip leaves of a crash is module and address; the checks are told what not to expect.
       if ! command -v strip > /dev/null; then
         echo "--- outside: release, stripped: no strip is here; passed over"
       else

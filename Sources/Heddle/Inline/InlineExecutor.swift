@@ -35,6 +35,7 @@ private final class InlineEngine: FutureSource {
   private let timer = DeadlineTimer()
   /// Ends when the executor is closed and the last job has ended, with all who wait for it told.
   private let drained = Future<Void>(in: nil)
+  private let coders = CoderCache()
 
   func submit<J: Job>(_ job: J, _ options: JobOptions) -> Future<J.Output> {
     let future = Future<J.Output>(in: self, running: true)
@@ -47,9 +48,10 @@ private final class InlineEngine: FutureSource {
       future.fail(JobError.executorShutDown)
       return future
     }
-    let message = MessageEncoder()
-    do { try message.encode(job) } catch {
+    let coders = self.coders.take()
+    do { try coders.job.encode(job) } catch {
       future.fail(JobError.jobNotEncodable(J.self, error))
+      self.coders.give(coders)
       ended(future)
       return future
     }
@@ -58,9 +60,9 @@ private final class InlineEngine: FutureSource {
         stop(future, JobError.timedOut(limit, onThread: true).named(options.label), cancelled: false)
       }
     }
-    let travelled = Travelled(message)
     let task = Task.immediate { [self] in
-      await run(J.self, travelled, options, future)
+      await run(J.self, coders, options, future)
+      self.coders.give(coders)
       if let ticket { timer.cancel(ticket) }
       ended(future)
     }
@@ -70,11 +72,11 @@ private final class InlineEngine: FutureSource {
     }
     return future
   }
-  private func run<J: Job>(_: J.Type, _ message: Travelled, _ options: JobOptions, _ future: Future<J.Output>) async {
+  private func run<J: Job>(_: J.Type, _ coders: Coders, _ options: JobOptions, _ future: Future<J.Output>) async {
     var attempt = 1
     while true {
       do {
-        let output = try await runOnce(J.self, message)
+        let output = try await runOnce(J.self, coders)
         future.succeed(output)
         return
       } catch {
@@ -91,19 +93,12 @@ private final class InlineEngine: FutureSource {
       }
     }
   }
-  private func runOnce<J: Job>(_: J.Type, _ message: Travelled) async throws -> J.Output {
-    let decoder = MessageDecoder.preparing()
+  private func runOnce<J: Job>(_: J.Type, _ coders: Coders) async throws -> J.Output {
     let job: J
-    do { job = unsafe try decoder.decode(J.self, from: message.bytes, segments: message, attachments: message.attachments) } catch {
-      throw JobError.jobNotDecodable(J.self, error)
-    }
+    do { job = try coders.arrived(J.self, of: coders.job) } catch { throw JobError.jobNotDecodable(J.self, error) }
     let output = try await job.run()
-    let result = MessageEncoder()
-    do { try result.encode(output) } catch { throw JobError.outputNotEncodable(J.self, error) }
-    let answer = Travelled(result)
-    do { return unsafe try decoder.decode(J.Output.self, from: answer.bytes, segments: answer, attachments: answer.attachments) } catch {
-      throw JobError.outputNotDecodable(J.self, error)
-    }
+    do { try coders.output.encode(output) } catch { throw JobError.outputNotEncodable(J.self, error) }
+    do { return try coders.arrived(J.Output.self, of: coders.output) } catch { throw JobError.outputNotDecodable(J.self, error) }
   }
   private func ended(_ future: AnyFuture) {
     let wasLast = state.withLock { state in
@@ -161,20 +156,4 @@ private final class InlineEngine: FutureSource {
   }
   /// The executor is gone: jobs that suspended go on, and their time limits with them.
   func abandon() { close() }
-}
-
-// SAFETY: the encoder is not touched after the message is made; its bytes live as long as it does.
-/// An encoded message, for a decoder in the same process.
-private final class Travelled: SegmentSource, @unchecked Sendable {
-  private let encoder: MessageEncoder
-  init(_ encoder: MessageEncoder) { self.encoder = encoder }
-
-  var bytes: UnsafeRawBufferPointer { unsafe encoder.bytes }
-  var attachments: [Attachment] { encoder.attachments }
-  func byteCount(ofSegment index: Int) -> Int? {
-    unsafe encoder.segments.indices.contains(index) ? encoder.segments[index].bytes.count : nil
-  }
-  func read(segment index: Int, into target: UnsafeMutableRawBufferPointer) throws {
-    unsafe target.copyMemory(from: encoder.segments[index].bytes)
-  }
 }

@@ -12,9 +12,9 @@ public struct JobError: Error, Sendable, CustomStringConvertible {
     case cancelled
     /// Its worker needed more memory than it may have. It may have run in part.
     case memoryLimitExceeded
-    /// The job, or its output, cannot be sent: see the message. With an output, it has run.
+    /// The job, or its output, cannot be sent, or there is no memory to do so: see the message. With an output, it has run.
     case notEncodable
-    /// The job, or its output, arrived but cannot be read: see the message. With an output, it has run.
+    /// The job, or its output, arrived but cannot be read, or there is no memory for it: see the message. With an output, it has run.
     case notDecodable
     /// The executor had been shut down. It did not run.
     case executorShutDown
