@@ -16,7 +16,8 @@ final class Coders: @unchecked Sendable {
   }
   /// What messages hold is not kept until the next job.
   fileprivate func reset() {
-    for encoder in [job, output] { encoder.reset() }
+    job.reset()
+    output.reset()
   }
 }
 
