@@ -187,7 +187,7 @@ extension Core {
       #expect(Set(0..<count + 100).subtracting(left.keys).isSubset(of: failed), "a job was lost, seed \(seed)")
       #expect(blamed.values.allSatisfy { $0 == 1 }, "one death, one job; seed \(seed)")
       #expect(Set(blamed.keys).isSubset(of: victims.all), "only who was killed is said to be; seed \(seed)")
-      #expect(victims.all.count > 10)
+      #expect(victims.all.count > 2, "too few to show anything")
     }
   }
 }

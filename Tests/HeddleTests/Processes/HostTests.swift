@@ -23,7 +23,10 @@ private struct Program: Job {
     let futures = (0..<2).map { _ in pool.submit(Family(path: path)) }
     while pids(in: path).count < 4 { try await Task.sleep(for: .milliseconds(1)) }
     switch end {
-    case .stopsWorkersAndIsKilled: for pid in pids(in: path) { kill(pid, SIGSTOP) }
+    case .stopsWorkersAndIsKilled:
+      for pid in pids(in: path) { kill(pid, SIGSTOP) }
+      // The kernel wakes what is stopped when its parent dies, and not what is about to stop.
+      while !pids(in: path).allSatisfy(isSuspended) { try await Task.sleep(for: .milliseconds(1)) }
     case .forksAndIsKilled:
       // It holds what its parent held, and lives on: it is in a group of its own, which nobody kills.
       let child = startSleeper()
