@@ -1,3 +1,4 @@
+import CHeddle
 import Synchronization
 
 /// How long one looks for something before it sleeps, by whether looking was worth it.
@@ -13,6 +14,8 @@ package final class SpinBudget: Sendable {
   /// Of so many looks that are shorter than the whole one is the whole; a power of two.
   private static let probeInterval = 32
 
+  /// How many pauses one looks who would take a processor from those that it waits for: long enough for what comes at once.
+  package static let crowded = 60
   /// About 45 µs, what it takes to sleep and to be woken through another thread.
   ///
   /// Unit: pauses, of some 25 ns.
@@ -26,7 +29,14 @@ package final class SpinBudget: Sendable {
     self.least = least
     budget = Atomic(limit)
   }
-  /// How long to look this time.
+  /// Waits a moment between two looks, of which this is the one after `count` others.
+  ///
+  /// Who is waited for may be waiting for this very processor: after ten microseconds it gets it, once. Not again and again: two that
+  /// give way to each other stay on one processor, where two that do not are soon moved apart.
+  @inline(__always) package static func pause(after count: Int) {
+    if count == 400 { heddle_yield() } else { heddle_pause() }
+  }
+  /// How long to look this time, where processors idle.
   package func next() -> Int {
     let pauses = budget.load(ordering: .relaxed)
     if pauses >= limit { return limit }

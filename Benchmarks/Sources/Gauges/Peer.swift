@@ -22,10 +22,15 @@ public final class Peer {
     self.input = input
     self.output = file
   }
-  /// Ends its input, which ends it, and waits for that.
+  /// Ends its input, which ends it, and waits for that; one that does not end, as CPython's pool at times, is killed after two seconds.
   deinit {
     close(input)
     fclose(output)
+    for _ in 0..<200 {
+      if waitpid(pid, nil, WNOHANG) != 0 { return }
+      usleep(10_000)
+    }
+    kill(pid, SIGKILL)
     waitpid(pid, nil, 0)
   }
 

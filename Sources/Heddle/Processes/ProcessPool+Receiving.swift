@@ -173,8 +173,13 @@ extension ProcessPool {
     let batch = batches.take()
     defer { batches.give(batch) }
     defer { withExtendedLifetime(channels) {} }
-    let budget = helpBudget.next()
-    defer { helpBudget.looked(budget, inVain: !future.isDone) }
+    var busy = 0
+    for index in unsafe borrowed.indices {
+      unsafe borrowed[index]._withUnsafeGuaranteedRef { if $0.held.load(ordering: .relaxed) > 0 { busy += 1 } }
+    }
+    let isCrowded = busy >= processors
+    let budget = isCrowded ? SpinBudget.crowded : helpBudget.next()
+    defer { if !isCrowded { helpBudget.looked(budget, inVain: !future.isDone) } }
     var idle = 0
     while idle < budget && !future.isDone {
       for index in unsafe borrowed.indices {
@@ -184,8 +189,8 @@ extension ProcessPool {
         }
         if hasMoved { idle = 0 }
       }
+      SpinBudget.pause(after: idle)
       idle += 1
-      heddle_pause()
     }
   }
   /// While a worker is busy its results are left to gather a little: the ring's words move between the processors less often.

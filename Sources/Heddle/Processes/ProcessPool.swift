@@ -101,6 +101,7 @@ package final class ProcessPool: FutureSource {
   let batches = BatchCache()
   /// How long one that waits looks for results.
   let helpBudget = SpinBudget()
+  let processors = Processors.available()
   let wakeUp: Doorbell
   /// Whom the kernel killed; the supervisor's own.
   let memoryWatch = MemoryWatch()

@@ -12,6 +12,7 @@ import Synchronization
   private let timer = DeadlineTimer()
   /// How long one that waits looks for the end before it sleeps.
   private let helpBudget = SpinBudget()
+  private let processors = Processors.available()
   /// What steps of tasks are told to run on: the executor that a user holds.
   // SAFETY: written once, before the executor is handed out; a task that prefers the executor keeps it alive while a step runs.
   nonisolated(unsafe) var executor: UnownedTaskExecutor!
@@ -139,13 +140,14 @@ import Synchronization
     if forks.hasForked { return }
     if let thread = currentThread { return thread.help(future) }
     // Jobs of the pool are for its own threads; one who waits looks a little longer before it sleeps.
-    let budget = helpBudget.next()
+    let isCrowded = queue.keepsBusy(processors)
+    let budget = isCrowded ? SpinBudget.crowded : helpBudget.next()
     var spins = 0
     while spins < budget && !future.isDone {
+      SpinBudget.pause(after: spins)
       spins += 1
-      heddle_pause()
     }
-    helpBudget.looked(budget, inVain: !future.isDone)
+    if !isCrowded { helpBudget.looked(budget, inVain: !future.isDone) }
   }
   func isRunning(_ future: AnyFuture) -> Bool { false }
   func cancel(_ future: AnyFuture) -> Bool {

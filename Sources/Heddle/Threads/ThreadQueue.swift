@@ -50,8 +50,12 @@ final class ThreadQueue: Sendable {
   /// Unit: items.
   static let batchLimit = 16
 
+  /// As it was at first.
+  private let maxThreads: Int
+
   init(maxThreads: Int, idleTimeout: Duration?) {
     state = Locked(State(limit: maxThreads))
+    self.maxThreads = maxThreads
     self.idleTimeout = idleTimeout
   }
 
@@ -130,6 +134,10 @@ final class ThreadQueue: Sendable {
       return true
     }
   }
+  /// Whether so many threads may be running now, none of them looking for work.
+  func keepsBusy(_ processors: Int) -> Bool {
+    maxThreads >= processors && sleepers.load(ordering: .relaxed) == 0 && !isSearching.load(ordering: .relaxed)
+  }
   /// Threads that were wanted, less those that could not be started.
   var startedCount: Int { state.withLock { $0.started } }
   private func wakeIfNeeded() {
@@ -149,6 +157,8 @@ final class ThreadQueue: Sendable {
         return nil
       }
       if let work = takeNow(own) { return work }
+      // The kernel likes to wake a thread on the processor of who woke it, who would wait now until this one sleeps again.
+      if own.takeHasSlept() { heddle_yield() }
       if isSearching.compareExchange(expected: false, desired: true, ordering: .sequentiallyConsistent).exchanged {
         var spins = 0
         while spins < Self.spinLimit && count.load(ordering: .relaxed) == 0 {
@@ -162,6 +172,7 @@ final class ThreadQueue: Sendable {
           return work
         }
       }
+      own.noteSleep()
       let ticket = parker.ticket
       sleepers.add(1, ordering: .sequentiallyConsistent)
       var work = takeNow(own)
@@ -259,6 +270,14 @@ final class ThreadBatch: Sendable {
   /// What lies here, for those who look without the lock.
   private let count = Atomic<Int>(0)
 
+  /// Its thread has slept since it looked for work last; the thread's own.
+  private let hasSlept = Atomic<Bool>(false)
+
+  func noteSleep() { hasSlept.store(true, ordering: .relaxed) }
+  func takeHasSlept() -> Bool {
+    defer { hasSlept.store(false, ordering: .relaxed) }
+    return hasSlept.load(ordering: .relaxed)
+  }
   var size: Int { count.load(ordering: .sequentiallyConsistent) }
   var isEmpty: Bool { size == 0 }
   fileprivate func fill(from queue: inout FIFO, _ share: Int) {

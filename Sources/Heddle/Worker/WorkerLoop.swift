@@ -37,6 +37,8 @@ import HeddleWire
   /// Jobs since it last had nothing to do.
   @exclusivity(unchecked) private var burst = 0
   @exclusivity(unchecked) private var sleepTicket: UInt64 = 0
+  /// It has slept since it ran a job last.
+  @exclusivity(unchecked) private var hasSlept = false
 
   /// How long it looks for the next job before it sleeps.
   private let spinBudget = SpinBudget(limit: 2000, least: 100)
@@ -241,6 +243,9 @@ import HeddleWire
     let isAfterBurst = unsafe burst > Self.burstLimit
     let limit = isAfterBurst ? Self.spinLimitAfterBurst : spinBudget.next()
     unsafe burst = 0
+    // The kernel likes to wake a process on the processor of who woke it, who would wait now until this one sleeps again.
+    if unsafe hasSlept { heddle_yield() }
+    unsafe hasSlept = false
     for spin in 0..<limit {
       if unsafe !requests.isEmpty {
         if !isAfterBurst { spinBudget.looked(limit, inVain: false) }
@@ -248,10 +253,11 @@ import HeddleWire
       }
       if spin & 31 == 31 { now = heddle_monotonic_nanoseconds() }
       if spin == Self.patience { unsafe responses.ringIfUnread() }
-      heddle_pause()
+      SpinBudget.pause(after: spin)
     }
     if !isAfterBurst { spinBudget.looked(limit, inVain: true) }
     unsafe responses.ringIfUnread()
+    unsafe hasSlept = true
     while unsafe requests.isEmpty {
       unsafe sleepTicket += 1
       let parked = unsafe memory.ownWord(RegionLayout.parked)
