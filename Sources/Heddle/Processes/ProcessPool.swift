@@ -365,6 +365,7 @@ final class Doorbell: Sendable {
   /// What the supervisor polls.
   let number: Int32
   private let descriptor: Locked<Descriptor?>
+
   init() throws(SystemError) {
     let event = try Descriptor.event()
     number = event.number
