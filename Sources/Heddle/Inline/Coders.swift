@@ -1,4 +1,3 @@
-import HeddleSystem
 import HeddleWire
 
 /// What one job needs to travel, and its output back, without leaving the process.
@@ -15,7 +14,7 @@ final class Coders: @unchecked Sendable {
     return unsafe try decoder.decode(type, from: message.bytes, segments: segments, attachments: attachments)
   }
   /// What messages hold is not kept until the next job.
-  fileprivate func reset() {
+  func reset() {
     job.reset()
     output.reset()
   }
@@ -29,17 +28,5 @@ private final class SentSegments: SegmentSource {
   func byteCount(ofSegment index: Int) -> Int? { segments.indices.contains(index) ? unsafe segments[index].bytes.count : nil }
   func read(segment index: Int, into target: UnsafeMutableRawBufferPointer) throws {
     unsafe target.copyMemory(from: segments[index].bytes)
-  }
-}
-
-/// Coders that jobs use in turn: what they know of types is found out once.
-final class CoderCache: Sendable {
-  private let spare = Locked<[Coders]>([])
-  private static let limit = 8
-
-  func take() -> Coders { spare.withLock { $0.popLast() } ?? Coders() }
-  func give(_ coders: Coders) {
-    coders.reset()
-    spare.withLock { if $0.count < Self.limit { $0.append(coders) } }
   }
 }

@@ -35,7 +35,7 @@ private final class InlineEngine: FutureSource {
   private let timer = DeadlineTimer()
   /// Ends when the executor is closed and the last job has ended, with all who wait for it told.
   private let drained = Future<Void>(in: nil)
-  private let coders = CoderCache()
+  private let coders = Spares<Coders>()
 
   func submit<J: Job>(_ job: J, _ options: JobOptions) -> Future<J.Output> {
     let future = Future<J.Output>(in: self, running: true)
@@ -48,10 +48,10 @@ private final class InlineEngine: FutureSource {
       future.fail(JobError.executorShutDown)
       return future
     }
-    let coders = self.coders.take()
+    let coders = self.coders.take(Coders.init)
     do { try coders.job.encode(job) } catch {
       future.fail(JobError.jobNotEncodable(J.self, error))
-      self.coders.give(coders)
+      giveBack(coders)
       ended(future)
       return future
     }
@@ -62,7 +62,7 @@ private final class InlineEngine: FutureSource {
     }
     let task = Task.immediate { [self] in
       await run(J.self, coders, options, future)
-      self.coders.give(coders)
+      giveBack(coders)
       if let ticket { timer.cancel(ticket) }
       ended(future)
     }
@@ -99,6 +99,10 @@ private final class InlineEngine: FutureSource {
     let output = try await job.run()
     do { try coders.output.encode(output) } catch { throw JobError.outputNotEncodable(J.self, error) }
     do { return try coders.arrived(J.Output.self, of: coders.output) } catch { throw JobError.outputNotDecodable(J.self, error) }
+  }
+  private func giveBack(_ coders: Coders) {
+    coders.reset()
+    self.coders.give(coders)
   }
   private func ended(_ future: AnyFuture) {
     let wasLast = state.withLock { state in

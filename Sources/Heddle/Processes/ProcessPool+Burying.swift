@@ -20,7 +20,7 @@ extension ProcessPool {
     // From here on its number may be another's: nobody signals it any more.
     core.withLock { _ in unsafe channel.isGone = true }
     let end = channel.process.reap()
-    let batch = batches.take()
+    let batch = batches.take(ResultBatch.init)
     while channel.hasResponses {
       // Another thread may be reading: it will be done in some microseconds.
       if unsafe !drain(channel, batch) && batch.violation != nil { break }

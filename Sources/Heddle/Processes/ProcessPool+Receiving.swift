@@ -170,7 +170,7 @@ extension ProcessPool {
     // Borrowed: a reference taken and given back at each look would cost more than the look. `channels` keeps them alive.
     let (channels, borrowed) = unsafe core.withLock { unsafe ($0.live, $0.borrowed) }
     if channels.isEmpty { return }
-    let batch = batches.take()
+    let batch = batches.take(ResultBatch.init)
     defer { batches.give(batch) }
     defer { withExtendedLifetime(channels) {} }
     var busy = 0
@@ -205,15 +205,4 @@ extension ProcessPool {
   ///
   /// Unit: pauses.
   private static var helpPatience: Int { 100 }
-}
-
-/// Batches that a pool's threads use in turn, so that draining allocates nothing.
-///
-/// They keep what they know of the pool.
-final class BatchCache: Sendable {
-  private let spare = Locked<[ResultBatch]>([])
-  private static let limit = 8
-
-  func take() -> ResultBatch { spare.withLock { $0.popLast() } ?? ResultBatch() }
-  func give(_ batch: ResultBatch) { spare.withLock { if $0.count < Self.limit { $0.append(batch) } } }
 }

@@ -96,7 +96,8 @@ package final class ProcessPool: FutureSource {
   /// What each worker runs before its first job and after its last.
   let initializer: WorkerTask?
   let finalizer: WorkerTask?
-  let batches = BatchCache()
+  /// They keep what they know of the pool.
+  let batches = Spares<ResultBatch>()
   /// How long one that waits looks for results.
   let helpBudget = SpinBudget()
   let processors = Processors.available()
