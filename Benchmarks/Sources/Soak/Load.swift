@@ -67,7 +67,11 @@ final class Load {
   /// How often each job's end was told.
   private let ends = Ends()
 
-  init(seed: UInt64, killer: Killer) {
+  /// Told of everything that is waited for.
+  private let watchdog: Watchdog
+
+  init(seed: UInt64, killer: Killer, watchdog: Watchdog) {
+    self.watchdog = watchdog
     random = Seeded(seed)
     self.killer = killer
     marks = "/tmp/heddle-soak-\(getpid())-\(seed)"
@@ -99,6 +103,7 @@ final class Load {
         if let limit = setup.configuration.idleTimeout, Int.random(in: 0..<8, using: &random) == 0 { try await idle(limit) }
       }
     }
+    watchdog.waits(for: "shutdown", of: setup)
     switch Int.random(in: 0..<4, using: &random) {
     case 0: await pool.shutdown(.finishAll)
     case 1:
@@ -184,6 +189,7 @@ final class Load {
   // MARK: What must hold
 
   private func check(_ item: Item, isDropped: Bool) async throws {
+    watchdog.waits(for: "\(item.kind) \(item.number), which is \(item.any.state)", of: setup)
     let error: any Error
     if let bulk = item.bulk {
       switch await bulk.future.result {

@@ -15,6 +15,8 @@ struct Soak {
     var random = Seeded(seed)
     let killer = Killer(seed: seed &+ 1)
     killer.start()
+    let watchdog = Watchdog()
+    watchdog.start()
     let clock = ContinuousClock()
     let begin = clock.now
     let end = begin + .seconds(Int64(seconds))
@@ -22,7 +24,7 @@ struct Soak {
     var vitals: [Vitals] = []
     var lastLine = begin
     while clock.now < end {
-      let load = Load(seed: random.next(), killer: killer)
+      let load = Load(seed: random.next(), killer: killer, watchdog: watchdog)
       // Between two pools nothing of one may be left.
       tally.add(try await load.run(for: .milliseconds(Int.random(in: 500...4000, using: &random))))
       vitals.append(try await Vitals.settled())
@@ -32,6 +34,7 @@ struct Soak {
       }
     }
     killer.stop()
+    watchdog.stop()
     say("soak: the end after \((clock.now - begin) / .seconds(1)) s: \(vitals.count) pools, \(tally), \(killer.count) kills")
     let (first, last) = try Vitals.compare(vitals)
     say("soak: held first: \(first)")

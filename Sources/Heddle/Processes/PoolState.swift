@@ -189,7 +189,11 @@ struct PoolState: Sendable, Hashable {
   // MARK: Events
 
   /// Jobs wait: one was submitted, or came back for another attempt.
-  mutating func jobSubmitted() { waiting += 1 }
+  mutating func jobSubmitted() {
+    // Starts that failed while nothing waited gave up nobody's job. This one has a try of its own: nothing else would ever wake anybody.
+    if failedStarts >= Self.failedStartLimit && waiting == 0 && liveCount == 0 { startsMayBeTriedAgain() }
+    waiting += 1
+  }
   /// `count` of the waiting jobs are in the ring of `place`.
   ///
   /// With `isBlocked` there was no room for more, or no more may follow now.
@@ -316,10 +320,12 @@ struct PoolState: Sendable, Hashable {
   var mustGiveUp: Bool {
     failedStarts >= Self.failedStartLimit && waiting > 0 && liveCount == 0 && !workers.contains { $0.phase != .absent }
   }
-  /// What waited has failed.
-  ///
-  /// The next job tries once more.
-  mutating func gaveUp() {
+  /// Jobs wait for the few workers that are there, since starting the others failed.
+  var isShortOfWorkers: Bool {
+    failedStarts >= Self.failedStartLimit && waiting > 0 && workers.count(where: { $0.phase != .absent }) < limit
+  }
+  /// One further failed start is allowed: what waited has failed, or some time has passed.
+  mutating func startsMayBeTriedAgain() {
     failedStarts = Self.failedStartLimit - 1
     isSaturated = false
   }

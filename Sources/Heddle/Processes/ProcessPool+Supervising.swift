@@ -112,6 +112,7 @@ extension ProcessPool {
         }
       }
       plan.wakeTime = min(plan.wakeTime, watchIdle(now, &core))
+      plan.wakeTime = min(plan.wakeTime, watchStarts(now, &core))
       dispatch(&core, &bells)
       plan.wakeTime = min(plan.wakeTime, retireRequested(now, &core, &bells))
       watchLimits(now, &core, &bells, &plan)
@@ -134,6 +135,20 @@ extension ProcessPool {
     if core.withLock({ $0.state.isShutDown && $0.state.areAllGone && $0.state.isDrained && $0.delayed.isEmpty }) { plan.isOver = true }
     return plan
   }
+  /// Workers that could not be started are tried again after a while, where others live and jobs wait.
+  private func watchStarts(_ now: MonotonicTime, _ core: inout Core) -> MonotonicTime {
+    guard core.state.isShortOfWorkers else {
+      core.nextStartTry = nil
+      return .distantFuture
+    }
+    let time = core.nextStartTry ?? now + Self.startPause
+    core.nextStartTry = time
+    if now < time { return time }
+    core.nextStartTry = nil
+    core.state.startsMayBeTriedAgain()
+    return .distantFuture
+  }
+  private static let startPause = Duration.seconds(1)
   private func returnDelayed(_ now: MonotonicTime, _ core: inout Core, _ plan: inout Plan) {
     guard !core.delayed.isEmpty else { return }
     // One that was cancelled meanwhile has ended: nobody waits for its next attempt.
@@ -247,7 +262,7 @@ extension ProcessPool {
   private func giveUp(_ core: inout Core, _ plan: inout Plan) {
     let jobs = core.queue.removeAll()
     core.state.waitingJobsEnded(jobs.count)
-    core.state.gaveUp()
+    core.state.startsMayBeTriedAgain()
     let error = JobError(
       code: .workerNotStarted,
       message: "No worker could be started, in \(PoolState.failedStartLimit) tries or more: \(core.startFailure)")

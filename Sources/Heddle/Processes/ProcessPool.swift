@@ -79,6 +79,8 @@ package final class ProcessPool: FutureSource {
     var processorTime = Duration.zero
     var peakMemory = 0
     var goneCount = 0
+    /// When further workers are tried that could not be started, where jobs wait for the few that are there.
+    var nextStartTry: MonotonicTime?
     /// Why the last worker did not start.
     var startFailure = ""
     /// Workers without a job that are to be told to go.

@@ -145,7 +145,7 @@ private struct World: Hashable {
         queue = []
       }
     }
-    try settle()
+    try settle(wakesSupervisor: event != .submit)
     try check()
   }
   private mutating func takeBack(_ place: Int) {
@@ -161,7 +161,9 @@ private struct World: Hashable {
     places[place] = .alive(jobs: jobs, running: running, greeted: greeted, leaving: leaving)
   }
   /// Carries out what the state wants, as the supervisor does.
-  private mutating func settle() throws {
+  ///
+  /// Only it gives up; whoever submits a job does not wake it.
+  private mutating func settle(wakesSupervisor: Bool) throws {
     for step in 0... {
       if step > 100 { throw Broken("the state never comes to rest") }
       let next = state.next()
@@ -186,10 +188,11 @@ private struct World: Hashable {
       }
     }
     if state.mustGiveUp {
+      if !wakesSupervisor { throw Broken("a job came, and nobody is told that no worker will") }
       for job in queue { try end(job) }
       state.waitingJobsEnded(queue.count)
       queue = []
-      state.gaveUp()
+      state.startsMayBeTriedAgain()
     }
     if state.isDrained {
       for place in places.indices {
@@ -276,6 +279,9 @@ private struct Broken: Error, CustomStringConvertible {
     Corner(name: "a quota of one job", quota: 1, deaths: 1),
     Corner(name: "spent workers", jobs: 2, deaths: 1, budget: World.Budget(spent: 2, costs: 0, cancels: 0)),
     Corner(name: "resizes", budget: World.Budget(resizes: 2, costs: 0, cancels: 0)),
+    Corner(
+      name: "starts that fail while nothing waits", prepares: true,
+      budget: World.Budget(spent: 1, costs: 0, cancels: 0, failedInitializers: 3)),
     Corner(name: "initializers", prepares: true, deaths: 1, budget: World.Budget(costs: 0, cancels: 0, failedInitializers: 1)),
     Corner(name: "a worker of two threads", workers: 1, width: 2, deaths: 1, failedSpawns: 1, budget: World.Budget(costs: 0, cancels: 1)),
   ]
@@ -380,13 +386,36 @@ private struct Broken: Error, CustomStringConvertible {
     #expect(state.next() == .nothing)
     #expect(state.mustGiveUp)
     state.waitingJobsEnded(1)
-    state.gaveUp()
+    state.startsMayBeTriedAgain()
     #expect(!state.mustGiveUp)
     state.jobSubmitted()
     guard case .start(let place) = state.next() else { return #expect(Bool(false), "it tries again") }
     state.workerSpawned(at: place)
     state.workerGreeted(at: place)
     #expect(state.failedStarts == 0)
+  }
+  @Test func `starts that failed while nothing waited cost the next job nothing`() {
+    var state = PoolState(maxWorkers: 4, width: 1, capacity: 8, prepares: true)
+    for _ in 0..<4 { state.jobSubmitted() }
+    for place in 0..<4 {
+      #expect(state.next() == .start(place: place))
+      state.workerSpawned(at: place)
+    }
+    state.workerPrepared(0)
+    while case .send(0, let count) = state.next() { state.jobsSent(to: 0, count: count, isBlocked: false) }
+    for place in 1..<4 {
+      state.workerFailed(at: place)
+      state.workerExited(at: place, failed: 0, back: 0)
+    }
+    #expect(state.failedStarts == 3 && state.waiting == 0)
+    // The one that has all jobs is done and goes.
+    state.jobsEnded(at: 0, count: 4)
+    state.workerSpent(0)
+    #expect(state.next() == .retire(place: 0))
+    state.workerExited(at: 0, failed: 0, back: 0)
+    #expect(!state.mustGiveUp)
+    state.jobSubmitted()
+    guard case .start = state.next() else { return #expect(Bool(false), "the job waits for ever") }
   }
   @Test func `workers that somebody kills as they start are no proof that none can start`() {
     var state = PoolState(maxWorkers: 1, width: 1, capacity: 8)

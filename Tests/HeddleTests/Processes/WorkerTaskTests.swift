@@ -137,6 +137,60 @@ extension Core {
       }
       #expect(scratch.count("marks") == 100)
     }
+    /// The first worker starts, the next three do not, all later ones do.
+    private struct FailsThrice: Job {
+      var path: String
+      func run() async throws -> Bool {
+        guard (2...4).contains(takeNumber()) else { return true }
+        // Not before the first one has said that it is ready.
+        usleep(50_000)
+        throw Refusal(code: 9, reason: "no room")
+      }
+      /// From 1; each start has its own, however many begin at once.
+      private func takeNumber() -> Int {
+        append([1], to: path)
+        for number in 1... {
+          let file = open("\(path).\(number)", O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+          if file < 0 { continue }
+          close(file)
+          return number
+        }
+        return 0
+      }
+    }
+    @Test func `starts that failed while nothing waited leave a pool that works when the last worker has gone`() async throws {
+      let scratch = Scratch()
+      let path = scratch.path("starts")
+      let configuration = ProcessPoolConfiguration(jobsPerWorker: 4, initializer: FailsThrice(path: path))
+      try await withPool(4, configuration) { pool in
+        // The first worker takes all four, and goes after them.
+        let futures = (0..<4).map { pool.submit(Naps(milliseconds: 20, value: $0)) }
+        for future in futures { _ = try await future.value }
+        #expect(scratch.count("starts") == 4)
+        try await within("a job after that", limit: .seconds(10)) {
+          let value = try? await pool.submit(Doubled(value: 4)).value
+          #expect(value == 8)
+        }
+        #expect(scratch.count("starts") == 5)
+      }
+    }
+    @Test func `workers that could not be started are tried again while another works`() async throws {
+      let scratch = Scratch()
+      let configuration = ProcessPoolConfiguration(initializer: FailsThrice(path: scratch.path("starts")))
+      try await withPool(2, configuration) { pool in
+        struct NapsAndTells: Job {
+          func run() async throws -> Int32 {
+            usleep(20_000)
+            return getpid()
+          }
+        }
+        let first = try await pool.submit(NapsAndTells()).value
+        let futures = (0..<150).map { _ in pool.submit(NapsAndTells()) }
+        var workers = [first] as Set
+        for future in futures { workers.insert(try await future.value) }
+        #expect(scratch.count("starts") == 5 && workers.count == 2, "\(scratch.count("starts")) starts, \(workers.count) workers")
+      }
+    }
     @Test(arguments: [ShutdownMode.finishAll, .finishRunning, .kill(after: .zero)])
     func `shutdown while an initializer hangs returns and leaves nothing`(mode: ShutdownMode) async throws {
       let scratch = Scratch()
