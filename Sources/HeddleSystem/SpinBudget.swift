@@ -33,8 +33,11 @@ package final class SpinBudget: Sendable {
   ///
   /// Who is waited for may be waiting for this very processor: after ten microseconds it gets it, once. Not again and again: two that
   /// give way to each other stay on one processor, where two that do not are soon moved apart.
-  @inline(__always) package static func pause(after count: Int) {
-    if count == 400 { heddle_yield() } else { heddle_pause() }
+  ///
+  /// - Parameter isAwaitingWakeUp: who is waited for was woken and does not run yet. Then it gets the processor after a microsecond: the kernel
+  ///   likes to wake it on that of who woke it.
+  @inline(__always) package static func pause(after count: Int, isAwaitingWakeUp: @autoclosure () -> Bool = false) {
+    if count == 400 || count == 40 && isAwaitingWakeUp() { heddle_yield() } else { heddle_pause() }
   }
   /// How long to look this time, where processors idle.
   package func next() -> Int {

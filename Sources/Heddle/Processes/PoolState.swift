@@ -80,7 +80,7 @@ struct PoolState: Sendable, Hashable {
   /// A worker holds no more than this much work beyond what it runs, so that what waits can still go elsewhere.
   ///
   /// Unit: nanoseconds.
-  private static let windowTime = 200_000.0
+  private static let windowTime = 1_500_000.0
   /// Until the cost of a job is known.
   ///
   /// Small, since a job may be long; the first results raise it.
@@ -151,7 +151,7 @@ struct PoolState: Sendable, Hashable {
 
   /// Jobs that lie behind others although nothing of their worker has ended since the last tick: they go back to the queue.
   ///
-  /// To be asked about every millisecond while `needsTicks`. Answers with the places whose waiting jobs are to be taken back;
+  /// To be asked about every two milliseconds while `needsTicks`. Answers with the places whose waiting jobs are to be taken back;
   /// then tell `jobsTakenBack`.
   mutating func tick() -> [Place] {
     var stalled: [Place] = []
@@ -233,7 +233,7 @@ struct PoolState: Sendable, Hashable {
     let old = workers[place].cost
     workers[place].cost = old == 0 ? cost : old * 0.75 + cost * 0.25
     let fit = Self.windowTime / max(workers[place].cost, 1)
-    let window = min(capacity, max(width, fit >= Double(capacity) ? capacity : Int(fit) * width))
+    let window = min(capacity, fit >= Double(capacity) ? capacity : (1 + Int(fit)) * width)
     if window > workers[place].window { isSaturated = false }
     workers[place].window = window
   }

@@ -189,7 +189,9 @@ extension ProcessPool {
         }
         if hasMoved { idle = 0 }
       }
-      SpinBudget.pause(after: idle)
+      SpinBudget.pause(
+        after: idle,
+        isAwaitingWakeUp: unsafe borrowed.contains { unsafe $0._withUnsafeGuaranteedRef { $0.held.load(ordering: .relaxed) > 0 && $0.sleeps } })
       idle += 1
     }
   }

@@ -80,8 +80,8 @@ extension ProcessPool {
     var failures: [() -> Void] = []
     var isOver = false
   }
-  /// How often jobs behind a slow one are looked for.
-  private static let tickInterval = Duration.milliseconds(1)
+  /// How often jobs behind a slow one are looked for: more than the time of work that a worker is sent in advance.
+  private static let tickInterval = Duration.milliseconds(2)
   /// From the soft signal to SIGKILL.
   static let grace = Duration.milliseconds(500)
   /// How long a worker that was told to go may take: what its `atexit` handlers do.

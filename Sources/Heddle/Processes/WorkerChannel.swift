@@ -166,6 +166,9 @@ final class WorkerChannel: @unchecked Sendable {
   deinit { for number in lifelines { heddle_remove_lifeline(number) } }
   private var lifelines: [Int32] { [socket.number, lifeline.number, handover.descriptor.number] }
 
+  /// Whether the worker says that it sleeps, which it does until it runs again.
+  var sleeps: Bool { unsafe memory.otherWord(RegionLayout.parked).pointee.load(ordering: .relaxed) != 0 }
+
   // MARK: The response ring, without a lock
 
   /// Whether results lie there that may be read.

@@ -138,6 +138,8 @@ final class ThreadQueue: Sendable {
   func keepsBusy(_ processors: Int) -> Bool {
     maxThreads >= processors && sleepers.load(ordering: .relaxed) == 0 && !isSearching.load(ordering: .relaxed)
   }
+  /// Whether something waits that no thread has taken: one that was woken for it may not run yet.
+  var isUntaken: Bool { count.load(ordering: .relaxed) > 0 }
   /// Threads that were wanted, less those that could not be started.
   var startedCount: Int { state.withLock { $0.started } }
   private func wakeIfNeeded() {

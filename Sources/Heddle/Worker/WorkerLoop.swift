@@ -47,10 +47,14 @@ import HeddleWire
   private static let burstLimit = 8
   /// After so many pauses without a reader for its results it rings: the parent sleeps.
   private static let patience = 150
-  /// How often it reports its cost and looks whether somebody reads, in a burst.
+  /// How often it reports its cost, in a burst.
   ///
   /// Unit: nanoseconds.
   private static let reportInterval: UInt64 = 50_000
+  /// How often it looks whether somebody reads, in a burst: a third of the work that it is sent in advance.
+  ///
+  /// To wake the parent takes its processor for as long as a short job. Unit: nanoseconds.
+  private static let ringInterval: UInt64 = 500_000
 
   init(memory: ChannelMemory, socket: Int32) {
     self.memory = memory
@@ -274,8 +278,12 @@ import HeddleWire
     tellClock(now)
     guard unsafe now &- busySince > Self.reportInterval else { return }
     report(now)
+    guard unsafe now &- lookedAt > Self.ringInterval else { return }
+    unsafe lookedAt = now
     unsafe responses.ringIfNobodyReads()
   }
+  /// When it looked last whether somebody reads.
+  @exclusivity(unchecked) private var lookedAt: UInt64 = 0
   /// For the parent, who reads it only when this process has died: the cache line stays here.
   private func tellClock(_ now: UInt64) { unsafe memory.ownWord(RegionLayout.clock).pointee.store(now, ordering: .relaxed) }
   /// Says how long the jobs took since the last report, unless little has happened since: the words lie in a cache line that the
