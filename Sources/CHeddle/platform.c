@@ -67,6 +67,7 @@ int heddle_await_bell(int fd) { return take_bells(fd, 0); }
 #include <linux/futex.h>
 #include <malloc.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <sys/syscall.h>
 
 int heddle_affinity_count(void) {
@@ -115,6 +116,11 @@ void heddle_tune_worker_malloc(void) {
 }
 
 int heddle_event_descriptor(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+int heddle_timer_descriptor(void) { return timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK); }
+void heddle_set_timer(int fd, uint64_t nanoseconds) {
+  struct itimerspec time = {.it_value = {.tv_sec = (time_t)(nanoseconds / 1000000000), .tv_nsec = (long)(nanoseconds % 1000000000)}};
+  timerfd_settime(fd, 0, &time, NULL);
+}
 int heddle_socket_pair(int fds[2]) { return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds); }
 int heddle_pipe(int fds[2]) {
   if (pipe2(fds, O_CLOEXEC)) return -1;

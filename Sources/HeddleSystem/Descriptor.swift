@@ -41,6 +41,10 @@ import CHeddle
     guard number >= 0 else { throw SystemError("make an event descriptor") }
     return Descriptor(owning: number)
   }
+  /// A clock one can poll: see `setTimer`; with the number -1 where this system has none.
+  public static func timer() -> Descriptor { Descriptor(owning: heddle_timer_descriptor()) }
+  /// For a timer: makes it readable after so long, instead of what was set before; nil: not at all.
+  public func setTimer(_ time: Duration?) { heddle_set_timer(number, time.map { UInt64($0.clampedNanoseconds) } ?? 0) }
   /// Two descriptors that belong together.
   @frozen public struct Pair: ~Copyable {
     /// The end that is read, or one of two alike.

@@ -85,6 +85,10 @@ void heddle_release_thread_slot_at_exit(void (*release)(void *));
 
 /// A counter one can poll; close-on-exec and non-blocking.
 int heddle_event_descriptor(void);
+/// A descriptor that is readable once a time is over; -1: this system has none.
+int heddle_timer_descriptor(void);
+/// Lets it become readable after so long, instead of what was set before; 0: not at all.
+void heddle_set_timer(int fd, uint64_t nanoseconds);
 /// A connected pair of stream sockets, close-on-exec.
 int heddle_socket_pair(int fds[2]);
 /// A pipe, close-on-exec; the reading end does not block.

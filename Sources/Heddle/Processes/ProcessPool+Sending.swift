@@ -34,6 +34,17 @@ extension ProcessPool {
     bells.supervisor = true
   }
 
+  /// Lets the supervisor look at the workers: at once where it has to measure them, else after a while.
+  ///
+  /// Most jobs have ended by then, and to wake it now would take a processor from the worker that is to wake.
+  private func watchSoon(_ core: inout Core, _ bells: inout Bells) {
+    guard limits.memoryLimit == nil, wakeUp.setTimer(Self.watchDelay) else { return nudge(&core, &bells) }
+    core.sleepsUnwatched = false
+    core.hasTimer = true
+  }
+  /// Over before anybody would call the pool idle.
+  private static var watchDelay: Duration { .milliseconds(5) }
+
   /// Writes up to `limit` waiting jobs into a ring.
   private func send(to channel: WorkerChannel, _ limit: Int, _ core: inout Core, _ bells: inout Bells) {
     // Only the thread that streams writes that ring now.
@@ -95,7 +106,7 @@ extension ProcessPool {
     core.state.jobsSent(to: channel.place, count: sent, isBlocked: isBlocked)
     channel.held.store(core.state.workers[channel.place].held, ordering: .relaxed)
     // From now on somebody has to look now and then whether the worker takes what it was sent (`watchSilence`), and what it holds (`measure`).
-    if sent > 0, core.sleepsUnwatched { nudge(&core, &bells) }
+    if sent > 0, core.sleepsUnwatched { watchSoon(&core, &bells) }
     if sent > 0 && channel.publish() { bells.add(channel) }
     if unsafe isBlocked && channel.outboundPosition != nil { nudge(&core, &bells) }
   }

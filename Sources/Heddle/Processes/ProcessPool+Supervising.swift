@@ -99,6 +99,11 @@ extension ProcessPool {
       core.violators = []
       // Whoever needs us from here on says so, since we may have looked past it.
       core.sleepsUntil = nil
+      if core.hasTimer {
+        // Under the lock, or it could be the next one's.
+        wakeUp.setTimer(nil)
+        core.hasTimer = false
+      }
       returnDelayed(now, &core, &plan)
       if core.state.needsTicks {
         if now >= lastTick + Self.tickInterval {
@@ -333,6 +338,7 @@ extension ProcessPool {
     let channels = core.withLock { $0.live }
     poller.clear()
     poller.add(wakeUp.number)
+    poller.add(wakeUp.timerNumber)
     for channel in channels {
       poller.add(channel.closedSince == nil ? channel.socket.number : -1)
       poller.add(channel.process.ended.number)
@@ -360,7 +366,7 @@ extension ProcessPool {
     output.flush()
     if poller.isReady(0) { wakeUp.drain() }
     for (index, channel) in channels.enumerated() {
-      let first = 1 + 4 * index
+      let first = 2 + 4 * index
       if poller.isReady(first) && !channel.drainBells() { channel.closedSince = .now }
       if poller.isReady(first + 2) { forward(channel, .standardError, &output) }
       if poller.isReady(first + 3) { forward(channel, .standardOutput, &output) }

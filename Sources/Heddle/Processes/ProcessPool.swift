@@ -87,6 +87,8 @@ package final class ProcessPool: FutureSource {
     var retiring: [WorkerChannel] = []
     /// The supervisor looks at no worker before it is woken, or before much later, nor at its memory: none of them held a job.
     var sleepsUnwatched = false
+    /// The supervisor wakes by itself soon, unless it looks before: a job was sent while it slept so.
+    var hasTimer = false
     /// Payloads that nobody needs any more, to be released after the lock: that may take long.
     var trash: [OwnedPayload] = []
     /// Workers that need to be looked at: they wrote nonsense.
@@ -361,18 +363,33 @@ package final class ProcessPool: FutureSource {
   }
 }
 
-/// Wakes the supervisor; rung from anywhere.
+/// Wakes the supervisor, at once or after a while; rung from anywhere.
 ///
 /// Closed when the supervisor has gone, since futures and executors may be held much longer.
 final class Doorbell: Sendable {
   /// What the supervisor polls.
   let number: Int32
   private let descriptor: Locked<Descriptor?>
+  /// The same, for what rings after a while; -1: there is none.
+  let timerNumber: Int32
+  private let timer: Locked<Descriptor?>
 
   init() throws(SystemError) {
     let event = try Descriptor.event()
     number = event.number
     descriptor = Locked(event)
+    let timer = Descriptor.timer()
+    timerNumber = timer.number
+    self.timer = Locked(timer)
+  }
+  /// Makes the timer readable after so long, which costs nobody's sleep now; nil: not at all.
+  ///
+  /// False: there is no timer.
+  @discardableResult func setTimer(_ time: Duration?) -> Bool {
+    timer.withLock { timer in
+      if timerNumber >= 0 { timer?.setTimer(time) }
+      return timerNumber >= 0 && timer != nil
+    }
   }
   /// Makes it readable.
   ///
@@ -380,7 +397,10 @@ final class Doorbell: Sendable {
   func wake() { descriptor.withLock { $0?.wake() } }
   /// Makes it unreadable again.
   func drain() { descriptor.withLock { $0?.drain() } }
-  func close() { descriptor.withLock { $0 = nil } }
+  func close() {
+    descriptor.withLock { $0 = nil }
+    timer.withLock { $0 = nil }
+  }
 }
 
 /// Whom to ring for once the lock is given back.
