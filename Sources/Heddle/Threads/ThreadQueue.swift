@@ -35,6 +35,12 @@ final class ThreadQueue: Sendable {
   ///
   /// At most one does.
   private let isSearching = Atomic<Bool>(false)
+  /// Whether a thread was woken that does not look for work yet: it will, so nobody else need be woken.
+  ///
+  /// Where all processors are busy that takes a while, and so many wake-ups more would only crowd them.
+  private let isWaking = Atomic<Bool>(false)
+  /// How many threads' batches hold something.
+  private let filled = FilledCount()
   /// There are more threads than there may be.
   private let isCrowded = Atomic<Bool>(false)
   private let parker = Parker()
@@ -84,7 +90,7 @@ final class ThreadQueue: Sendable {
   }
   /// A thread that was wanted starts; it is given its batch.
   func enrol() -> ThreadBatch {
-    let batch = ThreadBatch()
+    let batch = ThreadBatch(filled)
     state.withLock { $0.batches.append(batch) }
     return batch
   }
@@ -144,7 +150,11 @@ final class ThreadQueue: Sendable {
   var startedCount: Int { state.withLock { $0.started } }
   private func wakeIfNeeded() {
     // Whoever is about to sleep has counted itself before it looks at the queue for the last time, under the lock: Threads/README.md.
-    if sleepers.load(ordering: .sequentiallyConsistent) > 0 && !isSearching.load(ordering: .sequentiallyConsistent) { parker.unpark(1) }
+    guard sleepers.load(ordering: .sequentiallyConsistent) > 0, !isSearching.load(ordering: .sequentiallyConsistent),
+      !isWaking.load(ordering: .sequentiallyConsistent),
+      isWaking.compareExchange(expected: false, desired: true, ordering: .sequentiallyConsistent).exchanged
+    else { return }
+    parker.unpark(1)
   }
 
   /// The next work for the thread that has `own`.
@@ -177,12 +187,15 @@ final class ThreadQueue: Sendable {
       own.noteSleep()
       let ticket = parker.ticket
       sleepers.add(1, ordering: .sequentiallyConsistent)
+      // Between the ticket and the last look: who wakes somebody from here on wakes this thread, or is seen by it.
+      isWaking.store(false, ordering: .sequentiallyConsistent)
       var work = takeNow(own)
       // The last look is under the lock: a push is before it, and seen, or after it, and sees this sleeper.
       let (isClosed, isEmpty) = state.withLock { state in (state.isClosed, state.queues.allSatisfy(\.isEmpty)) }
       if work == nil && !isClosed && isEmpty {
         if idleEnd == nil, let idleTimeout { idleEnd = .now + idleTimeout }
         if !isCrowded.load(ordering: .sequentiallyConsistent) { parker.park(ticket: ticket, until: idleEnd ?? .distantFuture) }
+        isWaking.store(false, ordering: .sequentiallyConsistent)
         if let idleEnd, idleEnd <= .now, leaves(own, sleeping: true) { return nil }
       }
       sleepers.subtract(1, ordering: .sequentiallyConsistent)
@@ -196,9 +209,7 @@ final class ThreadQueue: Sendable {
     }
   }
   /// Whether something waits, in the queue or in what a thread took in advance.
-  private var hasMore: Bool {
-    count.load(ordering: .sequentiallyConsistent) > 0 || state.withLock { $0.batches }.contains { !$0.isEmpty }
-  }
+  private var hasMore: Bool { count.load(ordering: .sequentiallyConsistent) > 0 || !filled.isZero }
   /// From the thread's own batch, from the queue, or from another thread's batch.
   private func takeNow(_ own: ThreadBatch) -> ThreadWork? {
     if let work = own.pop() { return work }
@@ -225,6 +236,7 @@ final class ThreadQueue: Sendable {
         return work
       }
     }
+    if filled.isZero { return nil }
     for other in state.withLock({ $0.batches }) where other !== own { if let work = other.pop() { return work } }
     return nil
   }
@@ -266,14 +278,25 @@ final class ThreadQueue: Sendable {
   }
 }
 
+/// How many batches hold something, so that nobody need look at each of a thousand that are empty.
+final class FilledCount: Sendable {
+  private let count = Atomic<Int>(0)
+  var isZero: Bool { count.load(ordering: .sequentiallyConsistent) == 0 }
+  func add(_ change: Int) { count.wrappingAdd(change, ordering: .sequentiallyConsistent) }
+}
+
 /// What a thread took in advance.
 final class ThreadBatch: Sendable {
   private let work = Locked(FIFO())
+  /// Changed under the lock of `work`.
+  private let filled: FilledCount
   /// What lies here, for those who look without the lock.
   private let count = Atomic<Int>(0)
 
   /// Its thread has slept since it looked for work last; the thread's own.
   private let hasSlept = Atomic<Bool>(false)
+
+  init(_ filled: FilledCount) { self.filled = filled }
 
   func noteSleep() { hasSlept.store(true, ordering: .relaxed) }
   func takeHasSlept() -> Bool {
@@ -281,9 +304,9 @@ final class ThreadBatch: Sendable {
     return hasSlept.load(ordering: .relaxed)
   }
   var size: Int { count.load(ordering: .sequentiallyConsistent) }
-  var isEmpty: Bool { size == 0 }
   fileprivate func fill(from queue: inout FIFO, _ share: Int) {
     work.withLock { work in
+      if work.isEmpty { filled.add(1) }
       for _ in 0..<share { work.push(queue.pop()) }
       count.store(work.count, ordering: .sequentiallyConsistent)
     }
@@ -292,7 +315,10 @@ final class ThreadBatch: Sendable {
     guard count.load(ordering: .sequentiallyConsistent) > 0 else { return nil }
     return work.withLock { work in
       guard !work.isEmpty else { return nil }
-      defer { count.store(work.count, ordering: .relaxed) }
+      defer {
+        count.store(work.count, ordering: .relaxed)
+        if work.isEmpty { filled.add(-1) }
+      }
       return work.pop()
     }
   }
