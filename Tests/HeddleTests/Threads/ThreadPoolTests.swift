@@ -60,6 +60,30 @@ extension Core {
         }
       }
     }
+    /// Jobs that each wait until so many are there, on as many threads: one wake-up that is lost, and they wait for ever.
+    @Test(arguments: [2, 8, 40]) func `as many jobs as threads that wait for each other meet, again and again`(count: Int) async throws {
+      final class Meeting: @unchecked Sendable {
+        var barrier = pthread_barrier_t()
+        init(of count: Int) { pthread_barrier_init(&barrier, nil, UInt32(count)) }
+        func arrive() { pthread_barrier_wait(&barrier) }
+        deinit { pthread_barrier_destroy(&barrier) }
+      }
+      try await withThreads(count) { pool in
+        var random = Seeded(UInt64(count))
+        for round in 0..<(count == 40 ? 300 : 2000) {
+          let meeting = Meeting(of: count)
+          // Short ones before and between them, so that threads search, sleep and take several.
+          var futures: [Future<Void>] = []
+          for _ in 0..<count {
+            for _ in 0..<Int.random(in: 0...3, using: &random) { futures.append(pool.submit {}) }
+            futures.append(pool.submit { meeting.arrive() })
+          }
+          let all = futures
+          try await within("round \(round)", limit: .seconds(20)) { for future in all { _ = await future.result } }
+          if Int.random(in: 0..<4, using: &random) == 0 { usleep(UInt32.random(in: 0...100, using: &random)) }
+        }
+      }
+    }
     @Test func `eighty waits of 20 ms on eight threads take less than 0.23 s`() async throws {
       let limit = Duration.milliseconds(230)
       let time = try await bestOfThree(until: limit) {
