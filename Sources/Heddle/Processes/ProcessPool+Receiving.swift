@@ -189,9 +189,10 @@ extension ProcessPool {
         }
         if hasMoved { idle = 0 }
       }
-      SpinBudget.pause(
-        after: idle,
-        isAwaitingWakeUp: unsafe borrowed.contains { unsafe $0._withUnsafeGuaranteedRef { $0.held.load(ordering: .relaxed) > 0 && $0.sleeps } })
+      let isAwaitingWakeUp = {
+        unsafe borrowed.contains { unsafe $0._withUnsafeGuaranteedRef { $0.held.load(ordering: .relaxed) > 0 && $0.sleeps } }
+      }
+      SpinBudget.pause(after: idle, isAwaitingWakeUp: isAwaitingWakeUp())
       idle += 1
     }
   }

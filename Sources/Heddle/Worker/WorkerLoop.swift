@@ -180,7 +180,8 @@ import HeddleWire
     unsafe writer.finish(&responses)
     unsafe jobs += 1
     unsafe burst += 1
-    reportIfDue()
+    // What comes in chunks is sent in advance by their number, not by their time.
+    reportIfDue(ringInterval: Self.reportInterval)
   }
   /// What a result holds is not kept until the next one.
   private func dropLargeResult() {
@@ -273,12 +274,12 @@ import HeddleWire
   }
   @exclusivity(unchecked) private var cost: UInt64 = 0
   private var expectsLongJobs: Bool { unsafe cost > 10_000 }
-  private func reportIfDue() {
+  private func reportIfDue(ringInterval: UInt64 = ringInterval) {
     let now = heddle_monotonic_nanoseconds()
     tellClock(now)
     guard unsafe now &- busySince > Self.reportInterval else { return }
     report(now)
-    guard unsafe now &- lookedAt > Self.ringInterval else { return }
+    guard unsafe now &- lookedAt > ringInterval else { return }
     unsafe lookedAt = now
     unsafe responses.ringIfNobodyReads()
   }
