@@ -70,6 +70,8 @@ struct PoolState: Sendable, Hashable {
   private(set) var isShutDown = false
   /// Workers in a row that ended before they greeted, or could not be spawned.
   private(set) var failedStarts = 0
+  /// Workers that hold jobs.
+  private(set) var busyCount = 0
   /// Workers that are spent and have not been told to go.
   private var spentCount = 0
   /// Of those that somebody killed before they greeted, in a row.
@@ -186,6 +188,13 @@ struct PoolState: Sendable, Hashable {
   var areAllGone: Bool { workers.allSatisfy { $0.phase == .absent } }
   var liveCount: Int { workers.count { $0.phase == .starting || $0.phase == .running } }
 
+  private mutating func changeHeld(of place: Place, by change: Int) {
+    let wasBusy = workers[place].held > 0
+    workers[place].held += change
+    let isBusy = workers[place].held > 0
+    if isBusy != wasBusy { busyCount += isBusy ? 1 : -1 }
+  }
+
   // MARK: Events
 
   /// Jobs wait: one was submitted, or came back for another attempt.
@@ -200,7 +209,7 @@ struct PoolState: Sendable, Hashable {
   mutating func jobsSent(to place: Place, count: Int, isBlocked: Bool) {
     precondition(count <= waiting, "\(count) jobs sent of \(self)")
     waiting -= count
-    workers[place].held += count
+    changeHeld(of: place, by: count)
     workers[place].isBlocked = isBlocked
   }
   /// Waiting jobs that ended where they waited: cancelled, or dropped at shutdown.
@@ -211,7 +220,7 @@ struct PoolState: Sendable, Hashable {
   /// Jobs that `place` held have ended; those that were cancelled before it started them did not `run`.
   mutating func jobsEnded(at place: Place, count: Int, run: Bool = true) {
     precondition(count <= workers[place].held, "\(count) jobs ended at \(place) of \(self)")
-    workers[place].held -= count
+    changeHeld(of: place, by: -count)
     workers[place].ended += count
     if run {
       workers[place].ran += count
@@ -240,7 +249,7 @@ struct PoolState: Sendable, Hashable {
   /// `count` jobs that `place` held but had not started wait again.
   mutating func jobsTakenBack(from place: Place, count: Int) {
     precondition(count <= workers[place].held, "\(count) jobs taken back from \(place) of \(self)")
-    workers[place].held -= count
+    changeHeld(of: place, by: -count)
     workers[place].window = width
     waiting += count
     isSaturated = false
@@ -310,6 +319,7 @@ struct PoolState: Sendable, Hashable {
       if !wasKilled || killedStarts % Self.killedStartWeight == 0 { failedStarts += 1 }
     }
     if workers[place].isSpent && workers[place].isAlive { spentCount -= 1 }
+    if workers[place].held > 0 { busyCount -= 1 }
     workers[place] = Worker()
     waiting += back
     isSaturated = false

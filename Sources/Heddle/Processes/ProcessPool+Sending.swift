@@ -52,6 +52,7 @@ extension ProcessPool {
     var sent = 0
     var isBlocked = false
     let held = core.state.workers[channel.place].held
+    let isCrowded = core.state.busyCount + (held == 0 ? 1 : 0) >= processors
     while sent < limit && !isBlocked && !core.queue.isEmpty {
       var dropped: Unmanaged<AnyFuture>?
       var droppedPayload: OwnedPayload?
@@ -78,7 +79,7 @@ extension ProcessPool {
           isBlocked = true
           return false
         }
-        guard let written = unsafe write(job, bytes, to: channel) else {
+        guard let written = unsafe write(job, bytes, to: channel, isCrowded: isCrowded) else {
           isBlocked = true
           return false
         }
@@ -127,9 +128,11 @@ extension ProcessPool {
   /// Writes one job, whose type the worker knows.
   ///
   /// nil: there is no room.
-  func write(_ job: borrowing QueuedJob, _ bytes: UnsafeRawBufferPointer, to channel: WorkerChannel) -> Written? {
+  ///
+  /// - Parameter isCrowded: every processor has a worker with jobs.
+  func write(_ job: borrowing QueuedJob, _ bytes: UnsafeRawBufferPointer, to channel: WorkerChannel, isCrowded: Bool = false) -> Written? {
     let position = unsafe channel.flights.next
-    let flags = job.extras?.options.timeout == nil ? 0 : RequestKind.timed
+    let flags = (job.extras?.options.timeout == nil ? 0 : RequestKind.timed) | (isCrowded ? RequestKind.crowded : 0)
     let memories = job.payload?.memories ?? []
     let frame: UInt64
     var flight = Flight(job: copy job, frame: 0, frameEnd: .max)

@@ -246,21 +246,22 @@ import HeddleWire
       tellClock(now)
     }
     let isAfterBurst = unsafe burst > Self.burstLimit
-    let limit = isAfterBurst ? Self.spinLimitAfterBurst : spinBudget.next()
+    let isCrowded = unsafe header.flags & RequestKind.crowded != 0
+    let limit = isAfterBurst ? Self.spinLimitAfterBurst : isCrowded ? SpinBudget.crowded : spinBudget.next()
     unsafe burst = 0
     // The kernel likes to wake a process on the processor of who woke it, who would wait now until this one sleeps again.
     if unsafe hasSlept { heddle_yield() }
     unsafe hasSlept = false
     for spin in 0..<limit {
       if unsafe !requests.isEmpty {
-        if !isAfterBurst { spinBudget.looked(limit, inVain: false) }
+        if !isAfterBurst && !isCrowded { spinBudget.looked(limit, inVain: false) }
         return
       }
       if spin & 31 == 31 { now = heddle_monotonic_nanoseconds() }
       if spin == Self.patience { unsafe responses.ringIfUnread() }
       SpinBudget.pause(after: spin)
     }
-    if !isAfterBurst { spinBudget.looked(limit, inVain: true) }
+    if !isAfterBurst && !isCrowded { spinBudget.looked(limit, inVain: true) }
     unsafe responses.ringIfUnread()
     unsafe hasSlept = true
     while unsafe requests.isEmpty {

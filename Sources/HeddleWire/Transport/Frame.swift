@@ -4,7 +4,7 @@
   public var byteCount: UInt32
   /// A `RequestKind` or a `ResponseKind`.
   public var kind: UInt8
-  /// Of a job: `RequestKind.timed`, or nothing.
+  /// Of a job: `RequestKind.timed` and `RequestKind.crowded`, or nothing.
   ///
   /// Of a result: `ResponseKind.more`, or nothing.
   public var flags: UInt8
@@ -56,6 +56,8 @@ public enum RequestKind {
   @inlinable public static var stop: UInt8 { 5 }
   /// Flag of a job: it has a time limit, so say when it starts.
   @inlinable public static var timed: UInt8 { 1 }
+  /// Flag of a job: as many workers as there are processors have jobs, so whoever looks for more takes one from another.
+  @inlinable public static var crowded: UInt8 { 2 }
 }
 
 /// What a worker says.

@@ -222,6 +222,7 @@ private struct World: Hashable {
       if state.workers[place].held != held { throw Broken("place \(place) holds \(held)") }
       if (places[place] == .absent) != (state.workers[place].phase == .absent) { throw Broken("phase of \(place)") }
     }
+    if state.busyCount != state.workers.count(where: { $0.held > 0 }) { throw Broken("\(state.busyCount) are busy of \(state)") }
     // What waits can always go on: somebody is free to be asked, or will report.
     if !queue.isEmpty && places.allSatisfy({ $0 == .absent }) { throw Broken("jobs wait and nobody is there") }
     if state.areAllGone && isShutDown && queue.isEmpty != true { throw Broken("gone with jobs") }
