@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -129,6 +130,11 @@ int heddle_pipe(int fds[2]) {
 int heddle_process_descriptor(pid_t pid) { return (int)syscall(434 /* pidfd_open */, pid, 0); }
 const char *heddle_executable_path(void) { return "/proc/self/exe"; }
 #endif
+
+int heddle_ignores_signal(int number) {
+  struct sigaction action;
+  return sigaction(number, NULL, &action) == 0 && !(action.sa_flags & SA_SIGINFO) && action.sa_handler == SIG_IGN;
+}
 
 int heddle_open_for_reading(const char *path) { return open(path, O_RDONLY | O_CLOEXEC); }
 

@@ -109,8 +109,8 @@ struct MapRun {
     let batch = Batch(runner: runner, keepsOrder: keepsOrder)
     interruption?.onFirst { [console] in
       batch.stop(.interrupted)
-      let sentence = "\nheddle: nothing more starts, and what runs has 5 seconds; Ctrl-C again ends at once\n"
-      if isTerminal { try? Descriptor.writeAll(Array(sentence.utf8), to: console) }
+      let sentence = "\(isTerminal ? "\n" : "")heddle: nothing more starts, and what runs has 5 seconds; Ctrl-C again ends at once\n"
+      do { try? Descriptor.writeAll(Array(sentence.utf8), to: console) }
       trial?.decide(.unknown)
     }
     let start = MonotonicTime.now
@@ -279,7 +279,8 @@ struct MapRun {
       if options.overwrite, let text = goOn { goOn = "\(text), without --overwrite" }
     }
     let ending = Summary.Ending(
-      elapsed: elapsed, processorTime: processorTime, skipped: result.skipped, notRun: result.notRun, reason: reason, goOn: goOn)
+      elapsed: elapsed, processorTime: processorTime, skipped: result.skipped, notRun: result.notRun, open: result.open, reason: reason,
+      goOn: goOn)
     result.summary.lines(ending).forEach(say)
 
     // Of the whole file: a failure that was there before and was not run again counts.

@@ -17,7 +17,7 @@ struct TimeSpan: ExpressibleByArgument, Equatable {
   }
   /// As an option of the command.
   init(option text: String) throws {
-    guard let value = TimeSpan(argument: text) else { throw ValidationError("it is no time; write 30s, 500ms, 2m, 1h or 1d") }
+    guard let value = TimeSpan(argument: text) else { throw ValidationError("it is no time above zero; write 30s, 500ms, 2m, 1h or 1d") }
     self = value
   }
   /// Digits and at most one point: no `nan`, no `0x1p3`, no sign.
@@ -138,9 +138,9 @@ struct HaltCondition: Equatable {
   /// For the summary.
   func sentence(failed: Int, succeeded: Int) -> String {
     switch event {
-    case .fail: "stopped after \(failed) failures"
-    case .success: "stopped after \(succeeded) successes"
-    case .done: "stopped after \(failed + succeeded) calls"
+    case .fail: "stopped after \(failed) \(failed == 1 ? "failure" : "failures")"
+    case .success: "stopped after \(succeeded) \(succeeded == 1 ? "success" : "successes")"
+    case .done: "stopped after \(failed + succeeded) \(failed + succeeded == 1 ? "call" : "calls")"
     }
   }
 }

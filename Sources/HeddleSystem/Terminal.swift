@@ -21,7 +21,7 @@ public enum Terminal {
 public enum EndSignals {
   /// Keeps them from ending the process: from now on they wait for `next`.
   ///
-  /// To be called before any thread is started.
+  /// To be called before any thread is started. One that was ignored from the start stays so: `nohup` is to be survived.
   ///
   /// SIGPIPE is ignored too, so that a reader that went away is an error of `write`.
   public static func take() {
@@ -35,13 +35,14 @@ public enum EndSignals {
   public static func next() -> Int32 {
     var signals = all
     var number: Int32 = 0
-    while unsafe sigwait(&signals, &number) != 0 {}
+    // Where all are ignored it waits for ever, and is not to spin.
+    while unsafe sigwait(&signals, &number) != 0 { usleep(100_000) }
     return number
   }
   private static var all: sigset_t {
     var signals = sigset_t()
     unsafe sigemptyset(&signals)
-    for number in [SIGINT, SIGTERM, SIGHUP] { unsafe sigaddset(&signals, number) }
+    for number in [SIGINT, SIGTERM, SIGHUP] where heddle_ignores_signal(number) == 0 { unsafe sigaddset(&signals, number) }
     return signals
   }
 }

@@ -72,7 +72,7 @@ struct InputTests {
   @Test(arguments: [
     ("a,b\n1,2\n\n3,\"x, \"\"y\"\"\nz\"\r\n", ["{\"a\": \"1\", \"b\": \"2\"}", "{\"a\": \"3\", \"b\": \"x, \\\"y\\\"\\nz\"}"]),
     ("\u{FEFF}a\r\n1\r\n", ["{\"a\": \"1\"}"]),
-    ("a,b\n1\n2,3", ["\"1\" ?? line 2 of the inputs has 1 fields where the header has 2", "{\"a\": \"2\", \"b\": \"3\"}"]),
+    ("a,b\n1\n2,3", ["\"1\" ?? line 2 of the inputs has 1 field where the header has 2", "{\"a\": \"2\", \"b\": \"3\"}"]),
     ("a\n\"x\n", ["\"x\" ?? line 2 of the inputs has a quote that is never closed"]),
     ("a\n", []), ("", []),
   ])

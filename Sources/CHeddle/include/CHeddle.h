@@ -83,6 +83,8 @@ void heddle_release_thread_slot_at_exit(void (*release)(void *));
 
 // MARK: Descriptors
 
+/// Whether this process was started with that signal ignored, as by `nohup`, or ignores it now.
+int heddle_ignores_signal(int number);
 /// A counter one can poll; close-on-exec and non-blocking.
 int heddle_event_descriptor(void);
 /// A descriptor that is readable once a time is over; -1: this system has none.

@@ -170,6 +170,8 @@ final class Batch: Sendable {
     var skipped = 0
     /// Inputs that were read and have no row.
     var notRun = 0
+    /// Inputs that have no row, where it is known how many there are.
+    var open: Int?
     var stop: Stop?
   }
 
@@ -264,6 +266,7 @@ final class Batch: Sendable {
     let last = state.withLock { $0 }
     result.skipped = last.skipped
     result.stop = last.stop
+    result.open = options.total.map { max(0, $0 - result.skipped - result.summary.succeeded - result.summary.failed) }
     return result
   }
 }

@@ -29,7 +29,7 @@ final class CSVReader {
     guard let record = try Self.record(lines) else { return nil }
     var complaint = record.complaint
     if complaint == nil && record.fields.count != columns.count {
-      complaint = "has \(record.fields.count) fields where the header has \(columns.count)"
+      complaint = "has \(record.fields.count) \(record.fields.count == 1 ? "field" : "fields") where the header has \(columns.count)"
     }
     var writer = MarshalWriter()
     if let complaint {

@@ -35,6 +35,8 @@ struct Summary {
     var skipped = 0
     /// Inputs that were taken but not run to their end.
     var notRun = 0
+    /// How many inputs have no row, where it is known how many there are.
+    var open: Int?
     /// Why the run ended early, as a sentence.
     var reason: String?
     /// How to run what is missing, as a command's options.
@@ -60,7 +62,8 @@ struct Summary {
     }
     if order.count > Self.kindLimit { lines.append("  and \(order.count - Self.kindLimit) more kinds of failure") }
     if let reason = ending.reason {
-      let rest = ending.notRun > 0 ? "; \(ending.notRun) that had begun or waited have no row" : ""
+      var rest = ending.notRun > 0 ? "; \(ending.notRun) that had been handed out have no row" : ""
+      if let open = ending.open, open > 0 { rest = "; \(open) inputs have no row yet" }
       lines.append("heddle: \(reason)\(rest)")
     }
     if let goOn = ending.goOn { lines.append("heddle: \(goOn)") }

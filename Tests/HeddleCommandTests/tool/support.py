@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -80,6 +81,11 @@ value = 5
 '''
 
 
+def take_signals():
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def is_gone(pid, within=5):
     """Whether the process goes. A zombie is gone: it is its new parent's to bury."""
     end = time.monotonic() + within
@@ -138,6 +144,8 @@ class ToolTests(unittest.TestCase):
         settings = dict(
             cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
         settings.update(options)
+        # Who runs the tests in the background may have signals ignored, which the tool would leave so.
+        settings.setdefault("preexec_fn", take_signals)
         return subprocess.Popen([HEDDLE] + list(arguments), **settings)
 
     def run_tool(self, *arguments, **options):
@@ -176,9 +184,9 @@ class ToolTests(unittest.TestCase):
     def command(self, *arguments, **options):
         return self.run_tool("map", *arguments, **options)
 
-    def begin(self, function, names, *options):
+    def begin(self, function, names, *options, **settings):
         """A run with calls that stand at their gates, and the processes that they run in."""
-        process = self.start("map", "work.py:" + function, *(list(names) + list(options)))
+        process = self.start("map", "work.py:" + function, *(list(names) + list(options)), **settings)
         pids = []
         for name in names:
             if "/" in name:

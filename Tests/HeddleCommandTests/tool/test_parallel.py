@@ -13,7 +13,7 @@ class ParallelTests(ToolTests):
         self.assertEqual(self.command("--dry-run", "--", "echo", "{}", ":::", "a b").out, "echo 'a b'\n")
         run = self.command("--halt", "now,fail=1", "--joblog", "log", "-j", "2", "--shell", "--", "sleep {}; exit {}", ":::", "600", "1", "5")
         self.assertEqual((run.status, [row["input"] for row in run.rows]), (1, ["1"]))
-        self.assertIn("stopped after 1 failures", run.err)
+        self.assertIn("stopped after 1 failure;", run.err)
         head, line = self.read("log").splitlines()
         self.assertEqual(head.split("\t"), "Seq Host Starttime JobRuntime Send Receive Exitval Signal Command".split())
         fields = line.split("\t")

@@ -105,7 +105,7 @@ class RowsTests(ToolTests):
         out, err = process.communicate(timeout=20)
         self.assertEqual((process.returncode, json.loads(out.splitlines()[0])["value"]), (130, "x"), err)
         # The signal may come to the tool after the word to go has come to the call, and others may have run then.
-        self.assertTrue(len(out.splitlines()) == 3 or "%d that had begun or waited have no row" % (3 - len(out.splitlines())) in err, err)
+        self.assertTrue(len(out.splitlines()) == 3 or "%d inputs have no row yet" % (3 - len(out.splitlines())) in err, err)
 
     def test_tries_are_counted(self):
         run = self.map("once", self.path("flag"), "--retries", "1")

@@ -49,6 +49,16 @@ class SignalsTests(ToolTests):
             for pid in pids:
                 self.assertTrue(is_gone(pid, 1))
 
+    def test_what_was_ignored_from_the_start_stays_so(self):
+        for number in (signal.SIGHUP, signal.SIGINT):
+            gate = self.fifo("open%d" % number)
+            process, pids = self.begin("gate", [gate], "-j", "1", preexec_fn=lambda: signal.signal(number, signal.SIG_IGN))
+            process.send_signal(number)
+            with open(gate, "w") as go:
+                go.write("x")
+            out, err = process.communicate(timeout=20)
+            self.assertEqual((process.returncode, json.loads(out)["value"]), (0, "x"), err)
+
     def test_a_killed_tool_leaves_nothing(self):
         for function, place in [("family", "processes"), ("stuck", "processes"), ("family", "threads"), ("stuck", "threads")]:
             name = self.pipe(function + place)
