@@ -35,9 +35,9 @@ package final class SpinBudget: Sendable {
   /// give way to each other stay on one processor, where two that do not are soon moved apart.
   ///
   /// - Parameter isAwaitingWakeUp: who is waited for was woken and does not run yet. The kernel likes to wake it on the processor of who woke it,
-  ///   so it gets that at once; where it wakes elsewhere nothing is lost.
+  ///   so it gets that after a microsecond, once: a third program that computes there would get it too, for a whole time slice.
   @inline(__always) package static func pause(after count: Int, isAwaitingWakeUp: @autoclosure () -> Bool = false) {
-    if count == 400 || count & 31 == 1 && isAwaitingWakeUp() { heddle_yield() } else { heddle_pause() }
+    if count == 400 || count == 40 && isAwaitingWakeUp() { heddle_yield() } else { heddle_pause() }
   }
   /// How long to look this time, where processors idle.
   package func next() -> Int {
