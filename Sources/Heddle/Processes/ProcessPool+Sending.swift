@@ -52,7 +52,7 @@ extension ProcessPool {
     var sent = 0
     var isBlocked = false
     let held = core.state.workers[channel.place].held
-    let isCrowded = core.state.busyCount + (held == 0 ? 1 : 0) >= processors
+    let isCrowded = core.state.busyCount + (held == 0 ? 1 : 0) > processors
     while sent < limit && !isBlocked && !core.queue.isEmpty {
       var dropped: Unmanaged<AnyFuture>?
       var droppedPayload: OwnedPayload?
@@ -129,7 +129,7 @@ extension ProcessPool {
   ///
   /// nil: there is no room.
   ///
-  /// - Parameter isCrowded: every processor has a worker with jobs.
+  /// - Parameter isCrowded: more workers than there are processors have jobs.
   func write(_ job: borrowing QueuedJob, _ bytes: UnsafeRawBufferPointer, to channel: WorkerChannel, isCrowded: Bool = false) -> Written? {
     let position = unsafe channel.flights.next
     let flags = (job.extras?.options.timeout == nil ? 0 : RequestKind.timed) | (isCrowded ? RequestKind.crowded : 0)

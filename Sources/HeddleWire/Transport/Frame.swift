@@ -56,7 +56,7 @@ public enum RequestKind {
   @inlinable public static var stop: UInt8 { 5 }
   /// Flag of a job: it has a time limit, so say when it starts.
   @inlinable public static var timed: UInt8 { 1 }
-  /// Flag of a job: as many workers as there are processors have jobs, so whoever looks for more takes one from another.
+  /// Flag of a job: more workers than there are processors have jobs, so whoever looks for more takes one from another.
   @inlinable public static var crowded: UInt8 { 2 }
 }
 
