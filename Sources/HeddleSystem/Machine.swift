@@ -47,8 +47,10 @@ public enum ProcessGroup {
 public enum Processes {
   /// SIGKILL to every process that has `entry`, as `NAME=value`, among the environment that it was started with, but not to this one.
   ///
+  /// - Parameter first: only those with a higher number, which are all that came later, until numbers are used again: to look at each of thousands
+  ///   would take milliseconds.
   /// - Returns: How many there were.
-  public static func kill(startedWith entry: String) -> Int {
+  @discardableResult public static func kill(startedWith entry: String, after first: Int32 = 1) -> Int {
     guard let folder = unsafe opendir("/proc") else { return 0 }
     defer { unsafe _ = closedir(folder) }
     let wanted = Array(entry.utf8)
@@ -57,7 +59,7 @@ public enum Processes {
       let name = unsafe withUnsafePointer(to: &item.pointee.d_name) { pointer in
         unsafe pointer.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
       }
-      guard let pid = Int32(name), pid > 1, pid != getpid() else { continue }
+      guard let pid = Int32(name), pid > max(1, first), pid != getpid() else { continue }
       guard let file = try? Descriptor.open("/proc/\(name)/environ", for: .reading) else { continue }
       var bytes: [UInt8] = []
       guard (try? file.readBlock(into: &bytes, limit: 1 << 20)) != nil else { continue }

@@ -13,6 +13,8 @@ final class WorkerChannel: @unchecked Sendable {
   /// Whether it runs several jobs at once.
   let runsSeveral: Bool
   let process: ChildProcess
+  /// What stands in the environment of all that its jobs start: that may be in a process group of its own.
+  let family = "HEDDLE_FAMILY_\(heddle_worker_depth())=\(Processes.uniqueWord)"
   /// Doorbell and lifeline: when this end is closed, the worker ends.
   let socket: Descriptor
   /// Carries shared memory both ways.
@@ -147,7 +149,7 @@ final class WorkerChannel: @unchecked Sendable {
       case .discarded: -1
       }
     process = try ChildProcess(
-      path: recipe.path, arguments: recipe.arguments, environment: recipe.environment,
+      path: recipe.path, arguments: recipe.arguments, environment: recipe.environment + [family],
       descriptors: [
         -1, outputNumber, errors.second.number, sockets.second.number,
         shared.file.number, recipe.hasLifelinePipe ? lifeline.first.number : -1,

@@ -120,7 +120,8 @@ private struct LeavesDaemon: Job {
   var hasSession = true
   func run() async throws -> Int {
     if hasSession {
-      unsafe system("setsid sleep 600 & echo $! > \(path)")
+      // With another environment nobody can tell whose it is.
+      unsafe system("env -i $(command -v setsid) $(command -v sleep) 600 & echo $! > \(path)")
       while let daemon = Int32((text(of: path) ?? "").dropLast()), getsid(daemon) != daemon { usleep(500) }
     } else {
       append(Array("\(startSleeper())\n".utf8), to: path)

@@ -75,9 +75,13 @@ func forked() -> Int32 {
   return unsafe unsafeBitCast(dlsym(nil, "fork"), to: Fork.self)()
 }
 /// A process that a job starts: it sleeps until it is killed.
-func startSleeper() -> Int32 {
+func startSleeper(inGroupOfItsOwn hasGroup: Bool = false, inSessionOfItsOwn hasSession: Bool = false) -> Int32 {
   let child = forked()
-  if child == 0 { while true { pause() } }
+  if child == 0 {
+    if hasSession { setsid() } else if hasGroup { setpgid(0, 0) }
+    while true { pause() }
+  }
+  while hasGroup && getpgid(child) != child { sched_yield() }
   return child
 }
 
