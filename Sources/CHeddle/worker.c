@@ -1,13 +1,63 @@
 // What a worker needs before Swift runs, and when Swift cannot run any more.
 #include "CHeddle.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+static int worker_depth;
+
+#if defined(__linux__)
+/// What stands in the environment of this worker and of all that its jobs start; empty: nothing does.
+static char family[128];
+
+static void note_family(void) {
+  char name[32];
+  snprintf(name, sizeof name, "HEDDLE_FAMILY_%d=", worker_depth - 1);
+  for (char **entry = environ; *entry; entry++) {
+    if (strncmp(*entry, name, strlen(name)) == 0 && strlen(*entry) < sizeof family) strcpy(family, *entry);
+  }
+}
+static int is_of_family(const char *pid) {
+  static char text[1 << 18];
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%s/environ", pid);
+  int file = open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return 0;
+  size_t used = 0;
+  ssize_t count;
+  while (used < sizeof text && (count = read(file, text + used, sizeof text - used)) > 0) used += (size_t)count;
+  close(file);
+  size_t length = strlen(family) + 1; // with its end
+  for (size_t start = 0; start + length <= used; start += strnlen(text + start, used - start) + 1) {
+    if (memcmp(text + start, family, length) == 0) return 1;
+  }
+  return 0;
+}
+/// Kills what jobs have put into groups of their own. Allocates nothing: a job may hold malloc's lock for ever.
+static void kill_family(void) {
+  static char entries[1 << 15];
+  int folder = family[0] ? open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+  long count;
+  while (folder >= 0 && (count = syscall(SYS_getdents64, folder, entries, sizeof entries)) > 0) {
+    for (long place = 0; place < count;) {
+      struct { uint64_t node, offset; unsigned short size; unsigned char kind; char name[]; } *entry = (void *)(entries + place);
+      place += entry->size;
+      long pid = strtol(entry->name, NULL, 10);
+      if (pid > getpid() && is_of_family(entry->name)) kill((pid_t)pid, SIGKILL);
+    }
+  }
+}
+#else
+static void note_family(void) {}
+static void kill_family(void) {}
+#endif
 
 static void *lifeline(void *argument) {
   struct pollfd p = {.fd = (int)(intptr_t)argument, .events = 0};
@@ -17,6 +67,7 @@ static void *lifeline(void *argument) {
   for (;;) {
     p.revents = 0;
     if (poll(&p, 1, -1) > 0 && p.revents) {
+      kill_family();
       kill(0, SIGKILL); // our own group: what the job started goes with us
       _exit(0);
     }
@@ -24,6 +75,7 @@ static void *lifeline(void *argument) {
 }
 
 void heddle_start_lifeline(int fd) {
+  note_family();
   pthread_attr_t attributes;
   pthread_t thread;
   sigset_t all, before;
@@ -40,7 +92,6 @@ void heddle_start_lifeline(int fd) {
 void heddle_exit(int code) { exit(code); }
 void heddle_exit_at_once(int code) { _exit(code); }
 
-static int worker_depth;
 int heddle_worker_depth(void) { return worker_depth; }
 
 static uint8_t output_secret[16];

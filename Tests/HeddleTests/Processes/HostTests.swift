@@ -9,7 +9,8 @@ private func pids(in path: String) -> [Int32] { (text(of: path) ?? "").split(sep
 private struct Family: Job {
   var path: String
   func run() async throws -> Int {
-    append(Array("\(getpid())\n\(startSleeper())\n".utf8), to: path)
+    let sleepers = [startSleeper(), startSleeper(inGroupOfItsOwn: true)]
+    append(Array("\(getpid())\n\(sleepers[0])\n\(sleepers[1])\n".utf8), to: path)
     while true { pause() }
   }
 }
@@ -19,9 +20,11 @@ private struct Program: Job {
   var end: End
   var path: String
   func run() async throws -> Int {
+    // What is left is not to be found by the burial of this worker: its own workers have to see to it.
+    forgetFamily()
     let pool = ProcessPoolExecutor(maxWorkers: 2)
     let futures = (0..<2).map { _ in pool.submit(Family(path: path)) }
-    while pids(in: path).count < 4 { try await Task.sleep(for: .milliseconds(1)) }
+    while pids(in: path).count < 6 { try await Task.sleep(for: .milliseconds(1)) }
     switch end {
     case .stopsWorkersAndIsKilled:
       for pid in pids(in: path) { kill(pid, SIGSTOP) }
@@ -29,8 +32,12 @@ private struct Program: Job {
       while !pids(in: path).allSatisfy(isSuspended) { try await Task.sleep(for: .milliseconds(1)) }
     case .forksAndIsKilled:
       // It holds what its parent held, and lives on: it is in a group of its own, which nobody kills.
-      let child = startSleeper()
-      setpgid(child, child)
+      let child = forked()
+      if child == 0 {
+        setpgid(0, 0)
+        while true { pause() }
+      }
+      while getpgid(child) != child { sched_yield() }
       append(Array("\(child)".utf8), to: path + ".forked")
     }
     kill(getpid(), SIGKILL)
@@ -173,7 +180,7 @@ extension Core {
         #expect(error?.code == .workerDied, "\(error as Any)")
       }
       let family = pids(in: scratch.path("pids"))
-      #expect(family.count == 4)
+      #expect(family.count == 6)
       let child = pids(in: scratch.path("pids.forked")).first
       #expect((child == nil) == (end != .forksAndIsKilled) && child.map(isAlive) ?? true)
       defer { if let child { kill(child, SIGKILL) } }

@@ -85,6 +85,15 @@ func startSleeper(inGroupOfItsOwn hasGroup: Bool = false, inSessionOfItsOwn hasS
   return child
 }
 
+/// In a worker: nobody can tell any more by which worker this process, and what it starts from now on, was started.
+func forgetFamily() {
+  var entry = unsafe environ
+  while let text = unsafe entry.pointee {
+    if unsafe strncmp(text, "HEDDLE_FAMILY_", 14) == 0 { unsafe memset(text, 0, strlen(text)) }
+    unsafe entry += 1
+  }
+}
+
 // MARK: Files, without Foundation: a worker of these tests starts as fast as a user's.
 
 /// The names in a folder.
