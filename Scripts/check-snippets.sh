@@ -18,8 +18,9 @@ for program in "$bin"/Snippet*[0-9]; do
   # What the README says that it prints.
   case $(basename "$program") in
     Snippet1) expected="primes below 100000: 9592|workerDied SIG|timedOut" ;;
-    Snippet2) expected="3.0|1024" ;;
-    Snippet3) expected='threads \[...\]' ;;
+    Snippet2) expected="11" ;;
+    Snippet3) expected="3.0|1024" ;;
+    Snippet4) expected='threads \[...\]' ;;
     *) expected="" ;;
   esac
   IFS='|' read -r -a lines <<< "$expected"
