@@ -110,7 +110,7 @@ struct MapRun {
     interruption?.onFirst { [console] in
       batch.stop(.interrupted)
       let sentence = "\(isTerminal ? "\n" : "")heddle: nothing more starts, and what runs has 5 seconds; Ctrl-C again ends at once\n"
-      do { try? Descriptor.writeAll(Array(sentence.utf8), to: console) }
+      try? Descriptor.writeAll(Array(sentence.utf8), to: console)
       trial?.decide(.unknown)
     }
     let start = MonotonicTime.now

@@ -19,16 +19,7 @@ final class Killer: Sendable {
   func hasKilled(_ pid: Int32) -> Bool { state.withLock { $0.victims.contains(pid) } }
   func stop() { state.withLock { $0.isOver = true } }
 
-  func start() {
-    var thread = pthread_t()
-    pthread_create(
-      &thread, nil,
-      { context in
-        Unmanaged<Killer>.fromOpaque(context!).takeRetainedValue().run()
-        return nil
-      }, Unmanaged.passRetained(self).toOpaque())
-    pthread_detach(thread)
-  }
+  func start() { startThread { self.run() } }
   /// So many are wanted a second; a machine that starts workers more slowly has fewer.
   ///
   /// Unit: kills a second.

@@ -53,6 +53,21 @@ func say(_ line: String) {
   print(line)
   fflush(nil)
 }
+/// Runs `body` on a thread of its own, which nobody waits for.
+func startThread(_ body: @escaping @Sendable () -> Void) {
+  final class Box: Sendable {
+    let body: @Sendable () -> Void
+    init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+  }
+  var thread = pthread_t()
+  pthread_create(
+    &thread, nil,
+    { context in
+      Unmanaged<Box>.fromOpaque(context!).takeRetainedValue().body()
+      return nil
+    }, Unmanaged.passRetained(Box(body)).toOpaque())
+  pthread_detach(thread)
+}
 /// Repeatable random numbers: SplitMix64.
 struct Seeded: RandomNumberGenerator {
   private var state: UInt64

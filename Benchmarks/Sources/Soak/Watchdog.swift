@@ -23,16 +23,7 @@ final class Watchdog: Sendable {
   }
   func stop() { state.withLock { $0.isOver = true } }
 
-  func start() {
-    var thread = pthread_t()
-    pthread_create(
-      &thread, nil,
-      { context in
-        Unmanaged<Watchdog>.fromOpaque(context!).takeRetainedValue().run()
-        return nil
-      }, Unmanaged.passRetained(self).toOpaque())
-    pthread_detach(thread)
-  }
+  func start() { startThread { self.run() } }
   /// Longer than any one job, burst or shutdown of the soak takes on a loaded machine.
   private static let limit = Duration.seconds(45)
 
