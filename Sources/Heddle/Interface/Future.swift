@@ -1,12 +1,17 @@
 import HeddleSystem
 import Synchronization
 
-// SAFETY: `work` and `asyncWork` are touched by the thread that started the job; `output` and `failure` are written by the one
+// SAFETY: `work` is touched by the thread that started the job; `output` and `failure` are written by the one
 // that ends it and read after its end. See AnyFuture.
 /// How one job ends, exactly once: its output, or why there is none.
 public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
-  @exclusivity(unchecked) private var work: (@Sendable () throws -> Output)?
-  @exclusivity(unchecked) private var asyncWork: (@Sendable () async throws -> Output)?
+  /// What a thread runs.
+  private enum Work {
+    case none
+    case plain(@Sendable () throws -> Output)
+    case async(@Sendable () async throws -> Output)
+  }
+  @exclusivity(unchecked) private var work = Work.none
   @exclusivity(unchecked) private var failure: (any Error)?
   @exclusivity(unchecked) private var output = OutputStorage()
 
@@ -20,16 +25,16 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
   /// For a job that is encoded and sent; inlinable callers use it, and the two below.
   @usableFromInline init(forJobOf source: (any FutureSource)?) { super.init(source: source) }
   @usableFromInline init(forWorkOf source: any FutureSource, _ work: @escaping @Sendable () throws -> Output) {
-    unsafe self.work = work
+    unsafe self.work = .plain(work)
     super.init(source: source)
   }
   @usableFromInline init(forAsyncWorkOf source: any FutureSource, _ asyncWork: @escaping @Sendable () async throws -> Output) {
-    unsafe self.asyncWork = asyncWork
+    unsafe work = .async(asyncWork)
     super.init(source: source)
   }
 
   /// Gives a future its work; before it is handed out.
-  func assign(_ asyncWork: @escaping @Sendable () async throws -> Output) { unsafe self.asyncWork = asyncWork }
+  func assign(_ asyncWork: @escaping @Sendable () async throws -> Output) { unsafe work = .async(asyncWork) }
 
   // MARK: Waiting
 
@@ -115,23 +120,21 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
   }
   override func writeFailure(_ error: any Error) { unsafe failure = error }
 
-  override var isAsync: Bool { unsafe asyncWork != nil }
+  override var isAsync: Bool { if case .async = unsafe work { true } else { false } }
   override func execute() {
-    guard let work = unsafe work else { return }
+    guard case .plain(let work) = unsafe work else { return }
     do { finish(try work()) } catch { finish(throwing: error) }
   }
   override nonisolated(nonsending) func executeAsync() async {
-    guard let asyncWork = unsafe asyncWork else { return }
-    do { finish(try await asyncWork()) } catch { finish(throwing: error) }
+    guard case .async(let work) = unsafe work else { return }
+    do { finish(try await work()) } catch { finish(throwing: error) }
   }
   private func finish(_ value: Output) {
-    unsafe work = nil
-    unsafe asyncWork = nil
+    unsafe work = .none
     succeed(value)
   }
   private func finish(throwing error: any Error) {
-    unsafe work = nil
-    unsafe asyncWork = nil
+    unsafe work = .none
     if wasTold && error is CancellationError {
       fail(JobError(code: .cancelled, message: "The job was cancelled while it ran, and stopped."), cancelled: true)
     } else {
