@@ -17,9 +17,15 @@ let package = Package(
     // Clocks, /proc, and the peers that are plain C.
     .target(name: "CGauges", cSettings: [.define("_GNU_SOURCE")]),
     .target(name: "Gauges", dependencies: ["CGauges"], swiftSettings: settings),
+    .target(name: "PoolStarts", dependencies: ["Gauges", .product(name: "Heddle", package: "heddle")], swiftSettings: settings),
     // Heddle alone, without Foundation or Dispatch, as its users have it: its workers are this program too.
     .executableTarget(
-      name: "Measure", dependencies: ["Gauges", "CGauges", .product(name: "Heddle", package: "heddle")], swiftSettings: settings),
+      name: "Measure", dependencies: ["Gauges", "CGauges", "PoolStarts", .product(name: "Heddle", package: "heddle")],
+      swiftSettings: settings),
+    // The same as servers are often linked. A flag of the linker alone: a build with --static-swift-stdlib would need all packages twice.
+    .executableTarget(
+      name: "StaticStart", dependencies: ["Gauges", "PoolStarts"], swiftSettings: settings,
+      linkerSettings: [.unsafeFlags(["-static-stdlib"], .when(platforms: [.linux]))]),
     // Asked by Measure, in the run that they are compared in.
     .executableTarget(
       name: "PythonCalls", dependencies: ["Gauges", .product(name: "HeddlePython", package: "heddle")], swiftSettings: settings),

@@ -12,7 +12,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 echo "measure: building (release)" >&2
 build() { swift build -c release --package-path Benchmarks --scratch-path "$scratch" "$@"; }
-for product in Measure SwiftPeers PythonCalls; do
+for product in Measure StaticStart SwiftPeers PythonCalls; do
   build --product $product > "$log" 2>&1 || { cat "$log" >&2; exit 1; }
 done
 Benchmarks/Peers/build.sh "$scratch/peers"

@@ -25,6 +25,8 @@ final class Bench {
 
   /// TaskGroup, Dispatch, NIOThreadPool, and plain C: a socket pair, posix_spawn, memcpy.
   var swift: Result<Peer, PeerAbsent> { peer("Swift", [beside("SwiftPeers")], needs: beside("SwiftPeers")) }
+  /// Heddle's process pool in a program that has the Swift runtime inside.
+  var staticStart: Result<Peer, PeerAbsent> { peer("StaticStart", [beside("StaticStart")], needs: beside("StaticStart")) }
   /// CPython's own pools, in the interpreter that Heddle's executor is given too.
   var python: Result<Peer, PeerAbsent> { peer("Python", [pythonPath, "-B", sources + "/pools.py"], needs: pythonPath) }
   /// Heddle's Python executor.

@@ -29,14 +29,6 @@ struct Last: Job {
     return gauge_now()
   }
 }
-/// Says when it began, and keeps its worker, so that the next one needs another.
-struct Begin: Job {
-  func run() async throws -> UInt64 {
-    let begin = gauge_now()
-    usleep(50_000)
-    return begin
-  }
-}
 /// Keeps its worker until it is killed, or for so long.
 ///
 /// Unit: microseconds.
