@@ -1,14 +1,12 @@
 // What a worker needs before Swift runs, and when Swift cannot run any more.
 #include "CHeddle.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 static int worker_depth;
@@ -24,39 +22,9 @@ static void note_family(void) {
     if (strncmp(*entry, name, strlen(name)) == 0 && strlen(*entry) < sizeof family) strcpy(family, *entry);
   }
 }
-static int is_of_family(const char *pid) {
-  static char text[1 << 18];
-  char path[64];
-  snprintf(path, sizeof path, "/proc/%s/environ", pid);
-  int file = open(path, O_RDONLY | O_CLOEXEC);
-  if (file < 0) return 0;
-  size_t used = 0;
-  ssize_t count;
-  while (used < sizeof text && (count = read(file, text + used, sizeof text - used)) > 0) used += (size_t)count;
-  close(file);
-  size_t length = strlen(family) + 1; // with its end
-  for (size_t start = 0; start + length <= used; start += strnlen(text + start, used - start) + 1) {
-    if (memcmp(text + start, family, length) == 0) return 1;
-  }
-  return 0;
-}
-/// Kills what jobs have put into groups of their own. Allocates nothing: a job may hold malloc's lock for ever.
-static void kill_family(void) {
-  static char entries[1 << 15];
-  int folder = family[0] ? open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-  long count;
-  while (folder >= 0 && (count = syscall(SYS_getdents64, folder, entries, sizeof entries)) > 0) {
-    for (long place = 0; place < count;) {
-      struct { uint64_t node, offset; unsigned short size; unsigned char kind; char name[]; } *entry = (void *)(entries + place);
-      place += entry->size;
-      long pid = strtol(entry->name, NULL, 10);
-      if (pid > getpid() && is_of_family(entry->name)) kill((pid_t)pid, SIGKILL);
-    }
-  }
-}
 #else
+static char family[1];
 static void note_family(void) {}
-static void kill_family(void) {}
 #endif
 
 static void *lifeline(void *argument) {
@@ -67,7 +35,7 @@ static void *lifeline(void *argument) {
   for (;;) {
     p.revents = 0;
     if (poll(&p, 1, -1) > 0 && p.revents) {
-      kill_family();
+      if (family[0]) heddle_kill_started_with(family, getpid());
       kill(0, SIGKILL); // our own group: what the job started goes with us
       _exit(0);
     }

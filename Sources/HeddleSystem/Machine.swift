@@ -49,25 +49,7 @@ public enum Processes {
   ///
   /// - Parameter first: only those with a higher number, which are all that came later, until numbers are used again: to look at each of thousands
   ///   would take milliseconds.
-  /// - Returns: How many there were.
-  @discardableResult public static func kill(startedWith entry: String, after first: Int32 = 1) -> Int {
-    guard let folder = unsafe opendir("/proc") else { return 0 }
-    defer { unsafe _ = closedir(folder) }
-    let wanted = Array(entry.utf8)
-    var count = 0
-    while let item = unsafe readdir(folder) {
-      let name = unsafe withUnsafePointer(to: &item.pointee.d_name) { pointer in
-        unsafe pointer.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
-      }
-      guard let pid = Int32(name), pid > max(1, first), pid != getpid() else { continue }
-      guard let file = try? Descriptor.open("/proc/\(name)/environ", for: .reading) else { continue }
-      var bytes: [UInt8] = []
-      guard (try? file.readBlock(into: &bytes, limit: 1 << 20)) != nil else { continue }
-      guard bytes.split(separator: 0).contains(where: { $0.elementsEqual(wanted) }) else { continue }
-      if Glibc.kill(pid, SIGKILL) == 0 { count += 1 }
-    }
-    return count
-  }
+  public static func kill(startedWith entry: String, after first: Int32 = 1) { unsafe heddle_kill_started_with(entry, first) }
   /// A word that no other run on this machine has.
   public static var uniqueWord: String { "\(getpid())-\(MonotonicTime.now.nanoseconds)" }
 }

@@ -130,6 +130,9 @@ typedef struct heddle_spawn_request {
 } heddle_spawn_request;
 /// Starts a process that leads its own process group, with default signal handling. An errno, or 0.
 int heddle_spawn(const heddle_spawn_request *request, pid_t *pid);
+/// SIGKILL to every process but this one that has `word`, as `NAME=value`, among the environment that it was started with, and a higher number
+/// than `after`. Allocates nothing and takes no lock.
+void heddle_kill_started_with(const char *word, pid_t after);
 /// The environment of this process.
 char **heddle_environment(void);
 /// `/proc/self/exe`, or the path of the executable on Darwin.

@@ -20,8 +20,8 @@ extension ProcessPool {
     // From here on its number may be another's: nobody signals it any more.
     core.withLock { _ in unsafe channel.isGone = true }
     let end = channel.process.reap()
-    // The group went with it. What its jobs had put elsewhere goes too, unless it was told to go and went.
-    if end.exit != .code(0) { Processes.kill(startedWith: channel.family, after: channel.process.pid) }
+    // The group went with it; so does what its jobs had put elsewhere.
+    Processes.kill(startedWith: channel.family, after: channel.process.pid)
     let batch = batches.take(ResultBatch.init)
     while channel.hasResponses {
       // Another thread may be reading: it will be done in some microseconds.

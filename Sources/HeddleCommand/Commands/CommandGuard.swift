@@ -57,12 +57,7 @@ final class CommandGuard: Sendable {
       }
     }
     groups.forEach(ProcessGroup.kill)
-    if let word = CommandLine.arguments.dropFirst(2).first {
-      // Until none is left: one may start another while it is looked for.
-      for _ in 0..<100 {
-        if Processes.kill(startedWith: "\(variable)=\(word)") == 0 { break }
-      }
-    }
+    if let word = CommandLine.arguments.dropFirst(2).first { Processes.kill(startedWith: "\(variable)=\(word)") }
     exitAtOnce(0)
   }
 }
