@@ -30,6 +30,8 @@ static bool asked_for(char **environment) {
 
 static int worker_entry(int argc, char **argv, char **environment) {
   (void)argc, (void)argv, (void)environment;
+  const char *word = getenv("HEDDLE_GUARD");
+  if (word) heddle_guard(word);
   const char *how = getenv("HEDDLE_WORKER");
   if (how && !strcmp(how, "preloaded")) unsetenv("LD_PRELOAD");
   unsetenv("HEDDLE_WORKER"); // a program that the job starts is no worker

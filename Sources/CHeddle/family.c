@@ -1,8 +1,10 @@
 // Processes found by a word in the environment that they were started with.
 //
-// Used by a thread of a worker whose parent is gone, while a job may hold any lock for ever: nothing here allocates or locks.
+// Used by a thread of a worker whose parent is gone, while a job may hold any lock for ever: nothing here allocates or locks. And by the
+// guard of a pool whose workers have no such thread.
 #include "CHeddle.h"
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,3 +78,14 @@ void heddle_kill_started_with(const char *word, pid_t after) {
 #else
 void heddle_kill_started_with(const char *word, pid_t after) { (void)word, (void)after; }
 #endif
+
+void heddle_guard(const char *word) {
+  // It is to outlive the program, whatever ends that, by a moment.
+  signal(SIGHUP, SIG_IGN);
+  signal(SIGINT, SIG_IGN);
+  signal(SIGTERM, SIG_IGN);
+  struct pollfd program = {.fd = 0};
+  while (poll(&program, 1, -1) <= 0) {}
+  heddle_kill_started_with(word, 0);
+  _exit(0);
+}

@@ -133,6 +133,8 @@ int heddle_spawn(const heddle_spawn_request *request, pid_t *pid);
 /// SIGKILL to every process but this one that has `word`, as `NAME=value`, among the environment that it was started with, and a higher number
 /// than `after`. Allocates nothing and takes no lock.
 void heddle_kill_started_with(const char *word, pid_t after);
+/// Waits until nobody holds the other end of descriptor 0, then does that for `word`, and ends the process.
+void heddle_guard(const char *word) __attribute__((noreturn));
 /// The environment of this process.
 char **heddle_environment(void);
 /// `/proc/self/exe`, or the path of the executable on Darwin.

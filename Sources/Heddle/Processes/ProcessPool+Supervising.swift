@@ -14,9 +14,13 @@ extension ProcessPool {
     var output = OutputForwarder(sink: recipe.printed, output: recipe.output)
     var lastTick = MonotonicTime.now
     var measurements = Measurements()
+    var familyGuard: FamilyGuard?
     while true {
       drainAll(batch)
-      startRequestedWorkers()
+      if startRequestedWorkers(), familyGuard == nil, let guardWord {
+        // While the worker starts. Without a guard one does without: it is only for the case that this process is killed.
+        familyGuard = try? FamilyGuard(word: guardWord)
+      }
       measure(&measurements)
       let plan = look(&lastTick, isMeasuring: limits.memoryLimit == nil || measurements.next < .distantFuture)
       for violator in plan.violators { kill(violator.0, because: violator.1) }
@@ -25,6 +29,7 @@ extension ProcessPool {
       if plan.isOver { break }
       sleep(until: min(plan.wakeTime, measurements.next), &poller, &output)
     }
+    familyGuard = nil
     output.router?.close()
     wakeUp.close()
     finished.succeed(())
@@ -45,7 +50,9 @@ extension ProcessPool {
 
   // MARK: Starting
 
-  private func startRequestedWorkers() {
+  /// Returns whether any was started.
+  private func startRequestedWorkers() -> Bool {
+    var hasStarted = false
     while let place = core.withLock({ $0.startRequests.isEmpty ? nil : $0.startRequests.removeFirst() }) {
       let channel: WorkerChannel
       do { channel = try WorkerChannel(place: place, recipe: recipe) } catch {
@@ -66,7 +73,9 @@ extension ProcessPool {
       bells.ring(self)
       // While it starts: none of its jobs can have made it a victim yet.
       memoryWatch.begin()
+      hasStarted = true
     }
+    return hasStarted
   }
 
   // MARK: Time

@@ -96,6 +96,8 @@ package final class ProcessPool: FutureSource {
   }
   let core: Locked<Core>
   let recipe: WorkerRecipe
+  /// By what the guard knows what workers have started; nil: they see to it themselves.
+  let guardWord: String?
   let limits: PoolLimits
   /// What each worker runs before its first job and after its last.
   let initializer: WorkerTask?
@@ -120,6 +122,9 @@ package final class ProcessPool: FutureSource {
   package init(
     recipe: WorkerRecipe, maxWorkers: Int, limits: PoolLimits = PoolLimits(), initializer: WorkerTask? = nil, finalizer: WorkerTask? = nil
   ) throws {
+    guardWord = recipe.hasLifelinePipe ? FamilyGuard.newWord : nil
+    var recipe = recipe
+    if let guardWord { recipe.environment.append(guardWord) }
     self.recipe = recipe
     self.limits = limits
     self.initializer = initializer

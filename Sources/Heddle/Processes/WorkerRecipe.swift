@@ -31,6 +31,8 @@ package struct WorkerRecipe: Sendable {
   /// What those marks begin with; empty: the worker sets none.
   var outputSecret: [UInt8] = []
   /// Whether a worker finds the reading end of a pipe that nobody writes: its kernel tells it of our end where no thread of its can.
+  ///
+  /// Such a pool has a guard (`FamilyGuard`).
   package var hasLifelinePipe = false
   /// Whether a worker takes shared memory from the socket that it finds for it.
   package var takesMemory = false
