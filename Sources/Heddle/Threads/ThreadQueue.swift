@@ -44,6 +44,8 @@ final class ThreadQueue: Sendable {
   /// There are more threads than there may be.
   private let isCrowded = Atomic<Bool>(false)
   private let parker = Parker()
+  /// Threads that are awake and will take what waits when no more comes.
+  private let gatherers = Atomic<Int>(0)
   /// Whether waiting for more was worth it.
   private let gathering = SpinBudget(limit: ThreadQueue.gatherLimit, least: 0)
   /// How long a thread sleeps for want of work before it leaves; nil: for ever.
@@ -154,8 +156,8 @@ final class ThreadQueue: Sendable {
   func keepsBusy(_ processors: Int) -> Bool {
     maxThreads >= processors && sleepers.load(ordering: .relaxed) == 0 && !isSearching.load(ordering: .relaxed)
   }
-  /// Whether something waits that no thread has taken: one that was woken for it may not run yet.
-  var isUntaken: Bool { count.load(ordering: .relaxed) > 0 }
+  /// Whether something waits that no thread that is awake will take at once: one that was woken for it may not run yet.
+  var isUntaken: Bool { count.load(ordering: .relaxed) > 0 && gatherers.load(ordering: .relaxed) == 0 }
   /// Threads that were wanted, less those that could not be started.
   var startedCount: Int { state.withLock { $0.started } }
   private func wakeIfNeeded() {
@@ -228,6 +230,9 @@ final class ThreadQueue: Sendable {
     var waiting = count.load(ordering: .relaxed)
     guard waiting > 0 && waiting < Self.gatherGoal else { return }
     let patience = gathering.next()
+    if patience == 0 { return }
+    // Who waits for what waits here need not give its processor away for it.
+    gatherers.add(1, ordering: .relaxed)
     var hasGrown = false
     var spins = 0
     while spins < patience && waiting < Self.gatherGoal {
@@ -240,6 +245,7 @@ final class ThreadQueue: Sendable {
         (waiting, spins, hasGrown) = (now, 0, true)
       }
     }
+    gatherers.subtract(1, ordering: .relaxed)
     gathering.looked(patience, inVain: !hasGrown)
   }
   /// Whether something waits, in the queue or in what a thread took in advance.
