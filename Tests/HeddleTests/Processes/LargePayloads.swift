@@ -207,13 +207,13 @@ extension Core {
 
   /// What lies behind a slow job runs elsewhere.
   @Suite struct Stalls {
-    @Test func `399 jobs of 1 ms beside one of 3 s are done long before it`() async throws {
+    @Test func `399 jobs of 1 ms beside one of 10 s are done long before it`() async throws {
       let limit = Duration.milliseconds(600)
       let best = try await bestOfThree(until: limit) {
         let pool = ProcessPoolExecutor(maxWorkers: 2)
         _ = await wait(for: (0..<2).map { pool.submit(Doubled(value: $0)) })
         let begin = MonotonicTime.now
-        let slow = pool.submit(Naps(milliseconds: 3000, value: 5))
+        let slow = pool.submit(Naps(milliseconds: 10_000, value: 5))
         let fast = (0..<399).map { pool.submit(Blocks(milliseconds: 1, value: $0)) }
         _ = await wait(for: fast)
         let time = MonotonicTime.now - begin
@@ -221,8 +221,8 @@ extension Core {
         slow.cancel()
         await pool.shutdown(.kill(after: .zero))
       }
-      // 0.4 s where the machine is free; what lies behind the slow job without being taken back takes 3 s and more.
-      #expect(best < .milliseconds(1500), "\(best)")
+      // 0.4 s where the machine is free, 2 s beside three sanitizers; what lies behind the slow job without being taken back takes 10 s and more.
+      #expect(best < .seconds(5), "\(best)")
     }
     @Test(arguments: [1 << 18, 4 << 20]) func `a large job does not wait behind a slow one while another worker is free`(byteCount: Int)
       async throws
