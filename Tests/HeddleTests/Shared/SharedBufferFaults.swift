@@ -41,16 +41,24 @@ private struct StarvesOfDescriptors: Job {
     limit.rlim_cur = 64
     setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     var fillers: [Int32] = []
-    while case let number = dup(0), number >= 0 { fillers.append(number) }
-    let received = await pool.submit(Makes(count: 3)).result
+    func fill() { while case let number = dup(0), number >= 0 { fillers.append(number) } }
+    // The pool's own thread may have one open for a moment, which is free then: once more.
+    var received = "success"
+    for _ in 0..<64 where received.hasPrefix("success") {
+      fill()
+      received = "\(await pool.submit(Makes(count: 3)).result)"
+    }
     var made = "made"
-    do { _ = try SharedBuffer<Int>(count: 1) } catch { made = "\(error)" }
+    for _ in 0..<64 where made == "made" {
+      fill()
+      do { _ = try SharedBuffer<Int>(count: 1) } catch { made = "\(error)" }
+    }
     for number in fillers { close(number) }
     var restored = enough
     setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &restored)
     let next = try await pool.submit(Makes(count: 3)).value.buffer.count
     await pool.shutdown(.finishAll)
-    return ["\(received)", made, "\(next)"]
+    return [received, made, "\(next)"]
   }
 }
 /// What a process that has a buffer may do to it: each a number of what the kernel answered.
