@@ -374,12 +374,12 @@ struct ExecutorTests: Sendable {
 
   @Test(arguments: Setting.modes)
   func `each cause of failure is tried again as often as its policy says`(setting: Setting) async throws {
-    // A worker that takes a stuck one's place loads the file within the limit: many times what that takes at this moment, on this machine.
-    let start = MonotonicTime.now
-    try await withExecutor(setting.executor()) { (python) async throws in
+    // A worker that takes a stuck one's place loads the file within the limit: four times what that takes at this moment, on this machine.
+    let limit = try await withExecutor(setting.executor()) { (python) async throws in
+      let start = MonotonicTime.now
       _ = try await python.submit(PythonCall<Int>(functions.target("echo"), 1)).value
+      return max(.milliseconds(500), (MonotonicTime.now - start) * 4)
     }
-    let limit = max(.milliseconds(500), (MonotonicTime.now - start) * 10)
     try await withExecutor(setting.executor()) { (python) async throws in
       func options(_ policy: RetryPolicy, timeout: Duration? = nil) -> JobOptions {
         var policy = policy
