@@ -32,12 +32,7 @@ private struct Program: Job {
       while !pids(in: path).allSatisfy(isSuspended) { try await Task.sleep(for: .milliseconds(1)) }
     case .forksAndIsKilled:
       // It holds what its parent held, and lives on: it is in a group of its own, which nobody kills.
-      let child = forked()
-      if child == 0 {
-        setpgid(0, 0)
-        while true { pause() }
-      }
-      while getpgid(child) != child { sched_yield() }
+      let child = startSleeper(inGroupOfItsOwn: true)
       append(Array("\(child)".utf8), to: path + ".forked")
     }
     kill(getpid(), SIGKILL)
