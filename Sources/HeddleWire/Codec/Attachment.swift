@@ -29,12 +29,14 @@ extension [Attachment] {
 }
 
 extension FlatEncoder: AttachingEncoder {
-  func attach(_ attachment: Attachment) -> Int { writer.attach(attachment) }
+  func attach(_ attachment: Attachment) -> Int { message == writer.message ? writer.attach(attachment) : 0 }
 }
 extension TreeEncoder: AttachingEncoder {
   func attach(_ attachment: Attachment) -> Int { context.attachments.place(of: attachment) }
 }
 extension WireDecoder: AttachmentDecoder {
-  func attachment(_ number: Int) -> Attachment? { reader.attachment(number) }
-  func accuse(_ sentence: String) { reader.accusation = reader.accusation ?? sentence }
+  func attachment(_ number: Int) -> Attachment? { message == reader.message ? reader.attachment(number) : nil }
+  func accuse(_ sentence: String) {
+    if message == reader.message { reader.accusation = reader.accusation ?? sentence }
+  }
 }

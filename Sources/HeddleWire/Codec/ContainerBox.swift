@@ -9,9 +9,24 @@ struct ContainerBox<Place: AnyObject> {
   private var owned: (kept: KeptContainer, place: Place)?
   /// The same, to be used without counting references.
   ///
-  /// SAFETY: set and cleared together with `owned`.
+  /// SAFETY: set together with `owned`.
   private var kept: Unmanaged<KeptContainer>?
   private var place: Unmanaged<Place>?
+
+  /// No box.
+  init() {}
+  /// The box of a container.
+  init<Container>(_ container: Container, place: Place) {
+    precondition(
+      MemoryLayout<Container>.size == MemoryLayout<AnyObject?>.size && !_isPOD(Container.self),
+      "A keyed container of this standard library is not one reference.")
+    let kept = KeptContainerOf(container)
+    owned = (kept, place)
+    unsafe self.kept = .passUnretained(kept)
+    unsafe self.place = .passUnretained(place)
+  }
+
+  var isEmpty: Bool { owned == nil }
 
   /// The place of a box that only this one holds, so that it can serve again; nil: there is none, or somebody still has the container.
   ///
@@ -29,25 +44,6 @@ struct ContainerBox<Place: AnyObject> {
   mutating func container<Container>(as type: Container.Type) -> Container {
     // SAFETY: the memo that owns this belongs to one key type, and so to one type of container.
     unsafe kept!._withUnsafeGuaranteedRef { kept in unsafe unsafeDowncast(kept, to: KeptContainerOf<Container>.self).container }
-  }
-
-  /// Keeps the box of a container for its next use, unless containers are made of something else than one reference.
-  mutating func keep<Container>(_ container: Container, place: Place) {
-    guard MemoryLayout<Container>.size == MemoryLayout<AnyObject?>.size, !_isPOD(Container.self) else { return }
-    let kept = KeptContainerOf(container)
-    owned = (kept, place)
-    unsafe self.kept = .passUnretained(kept)
-    unsafe self.place = .passUnretained(place)
-  }
-
-  /// Gives the box up; returns its place where somebody still has the container.
-  mutating func drop() -> Place? {
-    defer {
-      owned = nil
-      unsafe kept = nil
-      unsafe place = nil
-    }
-    return unsafe freePlace == nil ? owned?.place : nil
   }
 }
 
@@ -70,7 +66,7 @@ private final class KeptContainerOf<Container>: KeptContainer {
   init(_ container: Container) {
     unsafe memory = .allocate(capacity: 1)
     unsafe memory.initialize(to: container)
-    // SAFETY: `ContainerBox.keep` made sure that it is one reference.
+    // SAFETY: `ContainerBox` made sure that it is one reference.
     unsafe super.init(UnsafeMutableRawPointer(memory).assumingMemoryBound(to: AnyObject.self))
   }
   deinit {

@@ -1,28 +1,59 @@
 /// One place of a flat message: what `encode(to:)` of the value there gets, and its single value container.
 ///
-/// Three words, so that an existential holds it without an allocation.
+/// Three words, so that an existential holds it without an allocation; none of them a reference that is counted.
+@safe
 struct FlatEncoder: Encoder, SingleValueEncodingContainer {
-  let writer: FlatWriter
-  /// Where the value's tag goes.
-  let start: Int
+  /// SAFETY: writers are never freed.
+  private let target: Unmanaged<FlatWriter>
+  /// Where the value's tag goes; -1: nowhere, since what surrounds it is over.
+  private let start: Int
+  /// The message that this is a place in.
+  let message: UInt32
   /// How many containers surround the value.
-  let depth: Int
+  private let level: UInt16
 
-  var codingPath: [any CodingKey] { writer.codingPath(ofValueAt: start, depth: depth) }
+  @inline(__always)
+  init(_ writer: FlatWriter, start: Int, depth: Int) {
+    unsafe target = .passUnretained(writer)
+    self.start = start
+    message = writer.message
+    level = UInt16(truncatingIfNeeded: depth)
+  }
+
+  private var depth: Int { Int(level) }
+  var writer: FlatWriter { unsafe target.takeUnretainedValue() }
+
+  /// Calls `body` with the writer, without counting a reference.
+  @inline(__always)
+  private func withWriter<Result>(_ body: (FlatWriter) throws -> Result) rethrows -> Result {
+    unsafe try target._withUnsafeGuaranteedRef(body)
+  }
+
+  var codingPath: [any CodingKey] { message == writer.message ? writer.codingPath(ofValueAt: start, depth: depth) : [] }
   var userInfo: [CodingUserInfoKey: Any] { [:] }
 
   func container<Key: CodingKey>(keyedBy type: Key.Type) -> KeyedEncodingContainer<Key> {
-    writer.keyedContainer(writer.open(.keyed, at: start, depth: depth))
+    withWriter { writer in writer.keyedContainer(open(.keyed, writer)) }
   }
 
   func unkeyedContainer() -> any UnkeyedEncodingContainer {
-    FlatUnkeyedEncodingContainer(writer: writer, handle: writer.open(.unkeyed, at: start, depth: depth))
+    FlatUnkeyedEncodingContainer(writer: writer, handle: open(.unkeyed, writer))
   }
 
   func singleValueContainer() -> any SingleValueEncodingContainer { self }
 
-  func encodeNil() throws {
+  @inline(__always)
+  private func open(_ tag: WireTag, _ writer: FlatWriter) -> FlatWriter.Handle {
+    message == writer.message ? writer.open(tag, at: start, depth: depth) : .dead
+  }
+  @inline(__always)
+  private func claim(_ writer: FlatWriter) throws {
+    guard message == writer.message else { return try writer.violation() }
     try writer.claim(start, depth: depth)
+  }
+
+  func encodeNil() throws {
+    try claim(writer)
     writer.buffer.append(byte: WireTag.null.rawValue)
   }
 
@@ -44,17 +75,21 @@ struct FlatEncoder: Encoder, SingleValueEncodingContainer {
   func encode(_ value: UInt128) throws { try write(value) }
 
   func encode<Value: Encodable>(_ value: Value) throws {
+    let writer = writer
     if let block = writer.blockType(for: Value.self) {
-      try writer.claim(start, depth: depth)
+      try claim(writer)
       writer.append(block: reinterpret(value, as: block))
     } else {
+      guard message == writer.message else { return try writer.violation() }
       try writer.call(value, at: start, depth: depth)
     }
   }
 
   @inline(__always)
   private func write(_ value: some WireScalar) throws {
-    try writer.claim(start, depth: depth)
-    value.write(to: writer.buffer)
+    try withWriter { writer in
+      try claim(writer)
+      value.write(to: writer.buffer)
+    }
   }
 }

@@ -2,21 +2,17 @@
 @safe final class FlatKeyedPlace {
   /// Whose container it is.
   ///
-  /// SAFETY: the encoder keeps the writer while it encodes; a container that somebody holds beyond that has it in `keeper`, set by
-  /// `FlatWriter.releaseBoxes` before the encoder gives its writer up.
+  /// SAFETY: writers are never freed.
   let writer: Unmanaged<FlatWriter>
-  /// SAFETY: one of the writer's, and in `owner`.
+  /// SAFETY: one of the writer's, which keeps its memos.
   let memo: Unmanaged<KeyMemo>
-  private let owner: KeyMemo
   @exclusivity(unchecked) var handle: FlatWriter.Handle
   /// Where in the memo's sequence the next key is expected.
   @exclusivity(unchecked) var cursor = 0
-  @exclusivity(unchecked) var keeper: FlatWriter?
 
   init(writer: FlatWriter, memo: KeyMemo, handle: FlatWriter.Handle) {
     unsafe self.writer = .passUnretained(writer)
     unsafe self.memo = .passUnretained(memo)
-    owner = memo
     unsafe self.handle = handle
   }
 }
@@ -109,7 +105,7 @@ struct FlatKeyedEncodingContainer<Key: CodingKey>: KeyedEncodingContainerProtoco
   }
 
   private func superEncoder(symbol: Int) -> any Encoder {
-    guard (try? writer.beginEntry(handle, symbol)) != nil else { return FlatEncoder(writer: writer, start: -1, depth: 0) }
-    return FlatEncoder(writer: writer, start: writer.promise(), depth: writer.depth)
+    guard (try? writer.beginEntry(handle, symbol)) != nil else { return FlatEncoder(writer, start: -1, depth: 0) }
+    return FlatEncoder(writer, start: writer.promise(), depth: writer.depth)
   }
 }

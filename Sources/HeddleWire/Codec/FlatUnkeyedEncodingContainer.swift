@@ -56,8 +56,8 @@ struct FlatUnkeyedEncodingContainer: UnkeyedEncodingContainer {
   }
 
   mutating func superEncoder() -> any Encoder {
-    guard (try? writer.beginElement(handle)) != nil else { return FlatEncoder(writer: writer, start: -1, depth: 0) }
-    return FlatEncoder(writer: writer, start: writer.promise(), depth: writer.depth)
+    guard (try? writer.beginElement(handle)) != nil else { return FlatEncoder(writer, start: -1, depth: 0) }
+    return FlatEncoder(writer, start: writer.promise(), depth: writer.depth)
   }
 
   @inline(__always)

@@ -58,7 +58,7 @@ extension FlatWriter {
     guard openCalls < WireLimit.calls else { throw failDeep(at: place) }
     openCalls &+= 1
     do {
-      try value.encode(to: FlatEncoder(writer: self, start: start, depth: place))
+      try value.encode(to: FlatEncoder(self, start: start, depth: place))
     } catch {
       openCalls &-= 1
       hasFailed = true

@@ -2,7 +2,9 @@
 ///
 /// Open containers lie on a stack of frames. Writing to one closes those above it; closing puts a container's length into its head.
 /// Whatever this cannot express (a container that was closed is written to again, a key comes twice, an error was swallowed) only sets
-/// `isViolated`: the message is then encoded again by the tree, which is always right and slower. So nothing here has to undo anything.
+/// `isViolated`: the value is then encoded again by the tree, which is always right and slower. So nothing here has to undo anything.
+///
+/// A writer is never freed, so that encoders and containers refer to it without counting: see `Shelf`.
 @safe
 final class FlatWriter {
   /// A container that is open.
@@ -35,6 +37,13 @@ final class FlatWriter {
     /// How many containers are open.
     var depth: Int = 0
     var lastSerial: UInt64 = 0
+    /// Different for each message, and 0 for none.
+    var message: UInt32 = 0
+    var lastMessage: UInt32 = 0
+    mutating func beginMessage() {
+      lastMessage = lastMessage == .max ? 1 : lastMessage &+ 1
+      message = lastMessage
+    }
     /// Where a value was promised (to a super encoder) and may still be missing, or -1.
     var promised: Int = -1
     var openCalls: Int = 0
@@ -58,17 +67,26 @@ final class FlatWriter {
   let symbols = SymbolTable()
   /// SAFETY: `WireLimit.nesting` frames, of which the first `depth` are initialised; frames are plain values.
   let frames = UnsafeMutablePointer<Frame>.allocate(capacity: WireLimit.nesting)
-  let blocks: BlockTypes
+  let blocks = BlockTypes()
 
   /// Ends a flat attempt early; never seen by a caller of the encoder.
   struct Violation: Error {}
 
-  init(blocks: BlockTypes) {
-    self.blocks = blocks
+  private init() {}
+
+  /// Those that no encoder uses.
+  private static let shelf = Shelf<FlatWriter>()
+  /// A writer that nobody uses.
+  static func take() -> FlatWriter { shelf.take() ?? FlatWriter() }
+  /// Gives it to the next encoder; containers that somebody kept find that their message is over.
+  func giveBack() {
+    reset()
+    Self.shelf.give(self)
   }
 
-  deinit {
-    unsafe frames.deallocate()
+  /// Names the message that is being written, so that an encoder which outlived its own is recognised.
+  var message: UInt32 {
+    @inline(__always) get { state.value.message }
   }
 
   var depth: Int {
@@ -128,13 +146,14 @@ final class FlatWriter {
   func beginMessage() {
     clear()
     buffer.truncate(to: 0)
-    symbols.beginMessage(of: self)
+    symbols.beginMessage()
+    state.value.beginMessage()
     buffer.append(fixed: UInt64(WireLimit.versionWord))
   }
 
-  /// Closes everything and appends the key table.
+  /// Appends the key table behind what was written.
   func endMessage() {
-    finishValue(at: WireLimit.header, depth: 0)
+    state.value.message = 0
     buffer.patch(buffer.count, at: 4)
     symbols.appendTable(to: buffer)
   }
@@ -149,6 +168,7 @@ final class FlatWriter {
     if !segments.isEmpty { segments.removeAll() }
     if !state.value.attachments.isEmpty { state.value.attachments = [] }
     if !highKeys.isEmpty { highKeys.removeAll() }
+    state.value.message = 0
     depth = 0
     promised = -1
     openCalls = 0
@@ -157,21 +177,21 @@ final class FlatWriter {
     if !state.value.failures.isEmpty { state.value.failures = [] }
   }
 
-  /// Makes every container that is still held somewhere useless.
-  func retire() {
-    releaseBoxes()
-    reset()
-    isViolated = true
+  /// Where a value begins: in the buffer, and in the table of keys.
+  struct Start {
+    var position: Int
+    var keyCount: Int
   }
+  var start: Start { Start(position: buffer.count, keyCount: symbols.usedCount) }
 
-  /// Gives up the boxes kept for further containers: to be called before whoever owns this writer drops it.
-  func releaseBoxes() { symbols.releaseBoxes(of: self) }
-
-  /// Moves a finished message here.
-  func takeContent(of other: FlatWriter) {
-    buffer.exchangeContent(with: other.buffer)
-    segments = other.segments
-    attachments = other.attachments
+  /// Takes back what a value has written, so that another way of writing it, or nothing, takes its place.
+  ///
+  /// Encoders and containers of it that somebody has belong to a message that is over.
+  func abandonValue(at start: Start) {
+    buffer.truncate(to: start.position)
+    symbols.takeBack(to: start.keyCount)
+    clear()
+    state.value.beginMessage()
   }
 
   @inline(__always)
@@ -199,11 +219,8 @@ final class FlatWriter {
   private func makeKeyedContainer<Key: CodingKey>(_ handle: Handle, _ memo: KeyMemo) -> KeyedEncodingContainer<Key> {
     let place = FlatKeyedPlace(writer: self, memo: memo, handle: handle)
     let container = KeyedEncodingContainer(FlatKeyedEncodingContainer<Key>(place: place))
-    if let held = unsafe memo.box.drop() {
-      // One of the same type is still in use around this one: it is not looked at any more, so it keeps its writer itself.
-      unsafe held.keeper = self
-    }
-    unsafe memo.box.keep(container, place: place)
+    // One of the same type that is still in use around this one is left to its holder.
+    unsafe memo.box = ContainerBox(container, place: place)
     return container
   }
 

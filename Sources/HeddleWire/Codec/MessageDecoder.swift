@@ -3,7 +3,9 @@
 /// Reusable, so that what it learned about types serves the next message. Not `Sendable`: one owner at a time.
 @safe
 public final class MessageDecoder {
-  private let current = Cell(MessageReader())
+  private let reader = MessageReader.take()
+  /// Where the next value of a series is.
+  @exclusivity(unchecked) private var next = 0
 
   /// Called with the memory of an array of 4 MiB or more before a segment is read into it, to ask for huge pages.
   public var prepareLargeArray: ((UnsafeMutableRawBufferPointer) -> Void)?
@@ -20,10 +22,9 @@ public final class MessageDecoder {
   /// A decoder that can be used again and again.
   public init() {}
 
-  deinit { reader.releaseBoxes() }
-
-  private var reader: MessageReader {
-    @inline(__always) get { current.value }
+  deinit {
+    reader.end()
+    reader.giveBack()
   }
 
   /// Decodes the value of a message.
@@ -38,9 +39,8 @@ public final class MessageDecoder {
   public func decode<Value: Decodable>(
     _ type: Value.Type, from bytes: UnsafeRawBufferPointer, segments: (any SegmentSource)?, attachments: [Attachment] = []
   ) throws -> Value {
-    defer { endMessage() }
-    // SAFETY: nobody but `endMessage` gives the reader away.
-    return unsafe try Unmanaged.passUnretained(reader)._withUnsafeGuaranteedRef { reader in
+    try withReader { reader in
+      defer { reader.end() }
       let place: MessageReader.Place
       do throws(ReadFailure) {
         place = try unsafe reader.begin(WireBytes(bytes))
@@ -58,13 +58,56 @@ public final class MessageDecoder {
     }
   }
 
-  /// Forgets the message, and gives the reader away when a container is still held by somebody: it must not see a later message.
-  private func endMessage() {
-    unsafe Unmanaged.passUnretained(reader)._withUnsafeGuaranteedRef { reader in reader.end() }
-    guard !isKnownUniquelyReferenced(&current.value) else { return }
-    reader.releaseBoxes()
-    let accusation = reader.accusation
-    current.value = MessageReader()
-    reader.accusation = accusation
+  /// Calls `body` with the reader, without counting a reference.
+  @inline(__always)
+  private func withReader<Result>(_ body: (MessageReader) throws -> Result) rethrows -> Result {
+    unsafe try Unmanaged.passUnretained(reader)._withUnsafeGuaranteedRef(body)
+  }
+
+  // MARK: Series
+
+  /// Begins to decode what `MessageEncoder.encodeSeries` wrote.
+  ///
+  /// - Parameter bytes: as for `decode`, until `endSeries`.
+  /// - Throws: `DecodingError` where it is no message; there is no value then.
+  public func beginSeries(_ bytes: UnsafeRawBufferPointer) throws {
+    try withReader { reader in
+      do throws(ReadFailure) {
+        unsafe next = Int(try unsafe reader.begin(WireBytes(bytes)).position)
+      } catch {
+        endSeries()
+        throw reader.decodingError(error, Any.self, codingPath: [])
+      }
+    }
+  }
+  /// Whether a value follows.
+  public var hasNext: Bool { withReader { reader in unsafe next < reader.bytes.count } }
+  /// Decodes the value that follows.
+  ///
+  /// - Throws: as `decode`; the values behind it are not concerned, unless nobody can say where they begin: then there are none.
+  public func decodeNext<Value: Decodable>(_ type: Value.Type) throws -> Value {
+    try withReader { reader in
+      let place = try nextPlace(reader)
+      return try reader.value(type, at: place)
+    }
+  }
+  /// Passes over the value that follows.
+  public func skipNext() { _ = try? withReader { reader in try nextPlace(reader) } }
+  /// Forgets the series.
+  public func endSeries() {
+    withReader { reader in reader.end() }
+    unsafe next = 0
+  }
+
+  @inline(__always)
+  private func nextPlace(_ reader: MessageReader) throws -> MessageReader.Place {
+    let start = unsafe next
+    do throws(ReadFailure) {
+      unsafe next = try reader.end(ofValueAt: start)
+    } catch {
+      unsafe next = .max
+      throw reader.decodingError(error, Any.self, codingPath: [])
+    }
+    return unsafe reader.beginNext(at: start, limit: next)
   }
 }

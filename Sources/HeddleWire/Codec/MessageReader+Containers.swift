@@ -175,7 +175,7 @@ extension MessageReader {
       path.append(try step(trail.step, into: trail.container))
       expected = trail.container
     }
-    guard expected == WireLimit.header else { return nil }
+    guard expected == root else { return nil }
     path.reverse()
     return path
   }
@@ -187,7 +187,7 @@ extension MessageReader {
 
   private func pathByWalking(to target: Int) throws(ReadFailure) -> [any CodingKey] {
     var path: [any CodingKey] = []
-    var container = WireLimit.header
+    var container = root
     while container < target {
       let end = try end(ofValueAt: container)
       let isKeyed = try tag(at: container) == .keyed
@@ -218,6 +218,10 @@ extension MessageReader {
     let description = "The value nests deeper than \(WireLimit.nesting) containers."
     return .dataCorrupted(.init(codingPath: codingPath, debugDescription: description))
   }
+
+  /// What a decoder or container throws that is used after its message.
+  @inline(never)
+  func outlived(_ type: Any.Type) -> any Error { decodingError(.outlived, type, codingPath: []) }
 
   @inline(never)
   func decodingError(_ failure: ReadFailure, _ type: Any.Type, codingPath: [any CodingKey]) -> DecodingError {

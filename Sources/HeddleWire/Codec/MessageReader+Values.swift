@@ -34,7 +34,7 @@ extension MessageReader {
 
   @inline(__always)
   private func call<Value: Decodable>(_ type: Value.Type, at place: Place) throws -> Value {
-    try counted(codingPath: codingPath(of: place)) { try Value(from: WireDecoder(reader: self, place: place)) }
+    try counted(codingPath: codingPath(of: place)) { try Value(from: WireDecoder(self, place)) }
   }
 
   /// Bounds how many `init(from:)` are open.

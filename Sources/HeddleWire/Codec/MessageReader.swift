@@ -1,7 +1,9 @@
 /// Reads one message; what the containers of a decoder share.
 ///
 /// Containers know positions and ask here. Nothing that a message says is believed: every read is checked against the message's end, every
-/// length against what surrounds it, and a container may outlive the message (then there are no bytes any more and reads throw).
+/// length against what surrounds it, and a container may outlive the message (then its number is not that of the message, and reads throw).
+///
+/// A reader is never freed, so that containers refer to it without counting: see `Shelf`.
 @safe
 final class MessageReader {
   /// What is remembered about the innermost container at a depth; only hints, so a container that finds another one's trail starts again.
@@ -35,8 +37,10 @@ final class MessageReader {
     var usedTrails = 0
     var openCalls = 0
     /// Different for each message, and 0 for none.
-    var message: UInt64 = 0
-    var lastMessage: UInt64 = 0
+    var message: UInt32 = 0
+    var lastMessage: UInt32 = 0
+    /// The place of the value that is read: a message has one, a series several.
+    var root = WireLimit.header
     /// Entries by key number, of containers that are large and were read out of order; by position of the container.
     var indexes: [Int: [Int: Int]] = [:]
     /// The supers that were asked for and are not there: the container and the key.
@@ -53,7 +57,7 @@ final class MessageReader {
   let segments = SegmentStore()
   let kinds = TravelKinds()
   /// The box for the next keyed container, by key type.
-  private let boxes = ObjectTable<KeyedBox>()
+  private let boxes = ObjectTable<KeyedBoxes>()
   /// SAFETY: `WireLimit.nesting` trails, all initialised; containers are no deeper.
   private let trails = UnsafeMutablePointer<Trail>.allocate(capacity: WireLimit.nesting)
   /// The tables met last, which messages of the same types have again.
@@ -71,13 +75,20 @@ final class MessageReader {
   /// From how many entries on a keyed container that is read out of order gets an index.
   static let indexThreshold = 16
 
-  init() {
+  private init() {
     state = Cell(unsafe State(keys: .passUnretained(ownKeys)))
     unsafe trails.initialize(repeating: Trail(), count: WireLimit.nesting)
   }
 
-  deinit {
-    unsafe trails.deallocate()
+  /// Those that no decoder uses.
+  private static let shelf = Shelf<MessageReader>()
+  /// A reader that nobody uses.
+  static func take() -> MessageReader { shelf.take() ?? MessageReader() }
+  /// Gives it to the next decoder; containers that somebody kept find that their message is not being read.
+  func giveBack() {
+    accusation = nil
+    unsafe segments.prepareLarge = nil
+    Self.shelf.give(self)
   }
 
   private(set) var bytes: WireBytes {
@@ -91,11 +102,6 @@ final class MessageReader {
       ownKeys = newValue
       unsafe state.value.keys = .passUnretained(newValue)
     }
-  }
-
-  /// Whether there is a message; a container that outlived its own must not touch memory.
-  var isOpen: Bool {
-    @inline(__always) get { bytes.count > 0 }
   }
 
   /// What came beside the message.
@@ -113,8 +119,18 @@ final class MessageReader {
   }
 
   /// Names the message, so that a container which outlived its own is recognised.
-  var message: UInt64 {
+  var message: UInt32 {
     @inline(__always) get { state.value.message }
+  }
+  /// Says that it is being read; thrown by whatever outlived it.
+  @inline(__always)
+  func check(_ message: UInt32) throws(ReadFailure) {
+    if message != self.message { throw .outlived }
+  }
+
+  /// The place of the value that is read.
+  var root: Int {
+    @inline(__always) get { state.value.root }
   }
 
   private var usedTrails: Int {
@@ -134,8 +150,9 @@ final class MessageReader {
     var position = 4
     guard message.count <= WireLimit.message else { throw .corrupted("The message has \(message.count) bytes.") }
     let first = try message.byte(at: 0)
-    state.value.lastMessage &+= 1
+    state.value.lastMessage = state.value.lastMessage == .max ? 1 : state.value.lastMessage &+ 1
     state.value.message = state.value.lastMessage
+    state.value.root = WireLimit.header
     if first == WireLimit.bare {
       // Without a container nobody asks for keys, so those of the message before may stay.
       guard try message.tag(at: 1).rawValue <= WireTag.string.rawValue else {
@@ -152,6 +169,14 @@ final class MessageReader {
     try readKeys(message.slice(table..<message.count))
     bytes = message.slice(0..<table)
     return Place(position: UInt32(WireLimit.header), limit: UInt32(table), depth: 0)
+  }
+
+  /// Goes on to the next value of the message, and forgets what belongs to the last.
+  @inline(__always)
+  func beginNext(at position: Int, limit: Int) -> Place {
+    state.value.root = position
+    if !state.value.absent.isEmpty { state.value.absent.removeAll() }
+    return Place(position: UInt32(truncatingIfNeeded: position), limit: UInt32(truncatingIfNeeded: limit), depth: 0)
   }
 
   /// Forgets the message.
@@ -190,24 +215,32 @@ final class MessageReader {
 
   // MARK: Keyed containers
 
-  /// A type's box, as an object: it is changed where it is.
-  private final class KeyedBox {
-    @exclusivity(unchecked) var box = ContainerBox<WireKeyedPlace>()
+  /// A type's boxes, as an object: they are changed where they are.
+  ///
+  /// The first serves nearly always; a value that nests its own type needs one for each level, and so does one that was kept.
+  private final class KeyedBoxes {
+    @exclusivity(unchecked) var first = ContainerBox<WireKeyedPlace>()
+    @exclusivity(unchecked) var others: ContiguousArray<ContainerBox<WireKeyedPlace>> = []
   }
 
   /// The keyed container at a place, in a box that served before where one is free.
   @inline(__always)
   func keyedContainer<Key: CodingKey>(_ opened: KeyedPlace) -> KeyedDecodingContainer<Key> {
-    let kept = unsafe boxes.object(for: Key.self) { KeyedBox() }
-    guard let place = unsafe kept._withUnsafeGuaranteedRef({ kept in unsafe kept.box.freePlace }) else {
-      return unsafe makeKeyedContainer(opened, kept.takeUnretainedValue())
+    let boxes = unsafe boxes.object(for: Key.self) { KeyedBoxes() }
+    return unsafe boxes._withUnsafeGuaranteedRef { boxes in
+      guard let place = unsafe boxes.first.freePlace else { return nestedContainer(opened, boxes) }
+      unsafe fill(place, opened, Key.self)
+      return unsafe boxes.first.container(as: KeyedDecodingContainer<Key>.self)
     }
+  }
+
+  @inline(__always)
+  private func fill<Key: CodingKey>(_ place: Unmanaged<WireKeyedPlace>, _ opened: KeyedPlace, _: Key.Type) {
     unsafe place._withUnsafeGuaranteedRef { place in
       unsafe place.container = opened
       unsafe place.message = message
       unsafe place.numbers = unsafe numbers(for: Key.self)
     }
-    return unsafe kept._withUnsafeGuaranteedRef { kept in unsafe kept.box.container(as: KeyedDecodingContainer<Key>.self) }
   }
 
   /// Which numbers the keys of a type have in the message's table.
@@ -217,18 +250,17 @@ final class MessageReader {
   }
 
   @inline(never)
-  private func makeKeyedContainer<Key: CodingKey>(_ opened: KeyedPlace, _ kept: KeyedBox) -> KeyedDecodingContainer<Key> {
+  private func nestedContainer<Key: CodingKey>(_ opened: KeyedPlace, _ boxes: KeyedBoxes) -> KeyedDecodingContainer<Key> {
+    for index in unsafe boxes.others.indices {
+      guard let place = unsafe boxes.others[index].freePlace else { continue }
+      unsafe fill(place, opened, Key.self)
+      return unsafe boxes.others[index].container(as: KeyedDecodingContainer<Key>.self)
+    }
     let place = unsafe WireKeyedPlace(reader: self, container: opened, message: message, numbers: numbers(for: Key.self))
-    let container = KeyedDecodingContainer(WireKeyedDecodingContainer<Key>(place: place))
-    // One of the same type that is still in use around this one is not looked at any more, so it keeps its reader itself.
-    unsafe kept.box.drop()?.keeper = self
-    unsafe kept.box.keep(container, place: place)
+    let container = KeyedDecodingContainer(unsafe WireKeyedDecodingContainer<Key>(place: .passUnretained(place)))
+    let box = ContainerBox(container, place: place)
+    if unsafe boxes.first.isEmpty { unsafe boxes.first = box } else { unsafe boxes.others.append(box) }
     return container
-  }
-
-  /// Gives up the boxes kept for further containers: to be called before whoever owns this reader drops it.
-  func releaseBoxes() {
-    boxes.forEach { kept in unsafe kept.box.drop()?.keeper = self }
   }
 
   // MARK: Hints

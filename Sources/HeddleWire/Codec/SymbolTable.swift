@@ -26,8 +26,9 @@ final class SymbolTable {
 
   private struct State {
     var message: UInt64 = 0
-    /// How many keys this message has.
+    /// How many keys this message has, and the bytes of their entries.
     var usedCount = 0
+    var usedByteCount = 0
   }
 
   private let state = Cell(State())
@@ -40,25 +41,20 @@ final class SymbolTable {
   private let memos = ObjectTable<KeyMemo>()
 
   /// Forgets the numbers of the last message, and the symbols where they became many.
-  func beginMessage(of writer: FlatWriter) {
+  func beginMessage() {
     state.value.message &+= 1
     state.value.usedCount = 0
+    state.value.usedByteCount = 0
     if used.count > Self.symbolLimit { used.removeAll() }
     guard symbols.count > Self.symbolLimit || text.count > Self.textLimit else { return }
     symbols.removeAll()
     names.removeAll()
     indexes.removeAll()
     text.removeAll()
-    releaseBoxes(of: writer)
-    memos.removeAll()
+    memos.forEach { memo in memo.removeAll() }
   }
 
-  /// Gives up the boxes of the memos; a container that somebody still has keeps `writer` alive from now on.
-  func releaseBoxes(of writer: FlatWriter) {
-    memos.forEach { memo in unsafe memo.box.drop()?.keeper = writer }
-  }
-
-  /// What is known about the keys of a type; this table keeps it until the next message.
+  /// What is known about the keys of a type; this table keeps it.
   @inline(__always)
   func memo<Key: CodingKey>(for type: Key.Type) -> Unmanaged<KeyMemo> {
     unsafe memos.object(for: type) { KeyMemo(for: type) }
@@ -87,8 +83,21 @@ final class SymbolTable {
     symbols[symbol].number = number
     symbols[symbol].frame = 0
     state.value.usedCount = number &+ 1
+    state.value.usedByteCount &+= symbols[symbol].textEnd &- symbols[symbol].textStart
     if number < used.count { used[number] = symbol } else { used.append(symbol) }
     return number
+  }
+
+  /// How many keys this message has so far.
+  var usedCount: Int { state.value.usedCount }
+  /// Takes the numbers of the keys behind the first `count` back: what used them is not in the message.
+  func takeBack(to count: Int) {
+    for number in count..<state.value.usedCount {
+      let symbol = used[number]
+      symbols[symbol].message = 0
+      state.value.usedByteCount &-= symbols[symbol].textEnd &- symbols[symbol].textStart
+    }
+    state.value.usedCount = count
   }
 
   /// Notes that a frame writes this key now, and returns the serial of the frame that did so last, 0 where none did in this message.
@@ -98,6 +107,10 @@ final class SymbolTable {
     return previous
   }
 
+  /// The size of the table that this message has so far, at most.
+  ///
+  /// Unit: bytes.
+  var tableByteCount: Int { state.value.usedByteCount + 5 }
   /// Appends how many keys the message has and their strings, in order of their numbers.
   func appendTable(to buffer: borrowing WriteBuffer) {
     buffer.append(varint: UInt64(state.value.usedCount))
@@ -133,6 +146,12 @@ final class KeyMemo {
     // Equal bytes of such a value mean the same key, because it can refer to nothing else.
     isByte = MemoryLayout<Key>.size <= 1 && _isPOD(type)
     byteSymbols = PlainArray(repeating: -1, count: isByte ? 256 : 0)
+  }
+
+  /// Forgets the symbols; whoever has a container of these keys still has this memo.
+  func removeAll() {
+    for byte in 0..<byteSymbols.count { byteSymbols[byte] = -1 }
+    sequence = []
   }
 
   /// The symbol of a key.

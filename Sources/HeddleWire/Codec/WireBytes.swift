@@ -30,7 +30,7 @@ struct WireBytes {
   @inline(__always)
   func tag(at position: Int) throws(ReadFailure) -> WireTag {
     let byte = try byte(at: position)
-    guard let tag = WireTag(rawValue: byte) else { throw .corrupted("Byte \(position) is \(byte), which is no tag.") }
+    guard let tag = WireTag(byte) else { throw .corrupted("Byte \(position) is \(byte), which is no tag.") }
     return tag
   }
 

@@ -1,19 +1,35 @@
 /// One place of a message: what `init(from:)` of the value there gets, and its single value container.
 ///
-/// Three words, so that an existential holds it without an allocation.
+/// Three words, so that an existential holds it without an allocation; none of them a reference that is counted.
+@safe
 struct WireDecoder: Decoder, SingleValueDecodingContainer {
-  let reader: MessageReader
+  /// SAFETY: readers are never freed.
+  private let source: Unmanaged<MessageReader>
   let place: MessageReader.Place
+  /// The message that the place is in.
+  let message: UInt32
 
-  var codingPath: [any CodingKey] { reader.codingPath(of: place) }
+  @inline(__always)
+  init(_ reader: MessageReader, _ place: MessageReader.Place) {
+    unsafe source = .passUnretained(reader)
+    self.place = place
+    message = reader.message
+  }
+
+  var reader: MessageReader { unsafe source.takeUnretainedValue() }
+  var codingPath: [any CodingKey] { message == reader.message ? reader.codingPath(of: place) : [] }
   var userInfo: [CodingUserInfoKey: Any] { [:] }
 
   func container<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> {
-    reader.keyedContainer(try reader.openKeyed(at: place))
+    unsafe try source._withUnsafeGuaranteedRef { reader in
+      guard reader.message == message else { throw reader.outlived(type) }
+      return reader.keyedContainer(try reader.openKeyed(at: place))
+    }
   }
 
   func unkeyedContainer() throws -> any UnkeyedDecodingContainer {
     do {
+      try reader.check(message)
       return try WireUnkeyedDecodingContainer(reader: reader, place: place)
     } catch let failure as ReadFailure {
       throw reader.decodingError(failure, [Any].self, codingPath: codingPath)
@@ -22,7 +38,7 @@ struct WireDecoder: Decoder, SingleValueDecodingContainer {
 
   func singleValueContainer() throws -> any SingleValueDecodingContainer { self }
 
-  func decodeNil() -> Bool { (try? reader.tag(at: Int(place.position))) == .null }
+  func decodeNil() -> Bool { message == reader.message && (try? reader.tag(at: Int(place.position))) == .null }
 
   func decode(_ type: Bool.Type) throws -> Bool { try read(type) }
   func decode(_ type: String.Type) throws -> String { try read(type) }
@@ -42,13 +58,15 @@ struct WireDecoder: Decoder, SingleValueDecodingContainer {
   func decode(_ type: UInt128.Type) throws -> UInt128 { try read(type) }
 
   func decode<Value: Decodable>(_ type: Value.Type) throws -> Value {
-    try reader.value(type, at: place)
+    guard reader.message == message else { throw reader.outlived(type) }
+    return try reader.value(type, at: place)
   }
 
   @inline(__always)
   private func read<Scalar: WireScalar>(_ type: Scalar.Type) throws -> Scalar {
     var position = Int(place.position)
     do throws(ReadFailure) {
+      try reader.check(message)
       let value = try Scalar.read(from: reader, at: &position)
       guard position <= Int(place.limit) || place.position == 0 else { throw .truncated(Int(place.position)) }
       return value

@@ -27,6 +27,14 @@ enum WireTag: UInt8 {
   case block = 12
   /// A `BlockKind` byte, a varint count and a varint segment number; the elements are the segment.
   case segment = 13
+
+  /// As `init(rawValue:)`, which compares one by one.
+  @inline(__always)
+  init?(_ byte: UInt8) {
+    guard byte <= WireTag.segment.rawValue else { return nil }
+    // SAFETY: the cases are numbered from 0 to 13 in the order of their declaration, which is what they are in memory.
+    self = unsafe unsafeBitCast(byte, to: WireTag.self)
+  }
 }
 
 /// What the elements of a block are.

@@ -2,19 +2,17 @@
 @safe final class WireKeyedPlace {
   /// Whose container it is.
   ///
-  /// SAFETY: the decoder keeps the reader while it decodes; a container that somebody holds beyond that has it in `keeper`, set by
-  /// `MessageReader.releaseBoxes` before the decoder gives its reader up.
+  /// SAFETY: readers are never freed.
   let reader: Unmanaged<MessageReader>
   @exclusivity(unchecked) var container: MessageReader.KeyedPlace
   /// The message that it was opened in.
-  @exclusivity(unchecked) var message: UInt64
+  @exclusivity(unchecked) var message: UInt32
   /// The numbers of the key type in the message's table.
   ///
   /// SAFETY: the reader keeps the table as long as its message, and nobody looks here in another one.
   @exclusivity(unchecked) var numbers: Unmanaged<KeyNumbers>
-  @exclusivity(unchecked) var keeper: MessageReader?
 
-  init(reader: MessageReader, container: MessageReader.KeyedPlace, message: UInt64, numbers: Unmanaged<KeyNumbers>) {
+  init(reader: MessageReader, container: MessageReader.KeyedPlace, message: UInt32, numbers: Unmanaged<KeyNumbers>) {
     unsafe self.reader = .passUnretained(reader)
     unsafe self.container = container
     unsafe self.message = message
@@ -23,23 +21,33 @@
 }
 
 /// A keyed container of a message: keys are found in any order, those in written order at once.
+///
+/// One word without a reference that is counted: the standard library copies it for each call.
+@safe
 struct WireKeyedDecodingContainer<Key: CodingKey>: KeyedDecodingContainerProtocol {
-  let place: WireKeyedPlace
+  /// SAFETY: one of the reader's, which keeps its places.
+  let place: Unmanaged<WireKeyedPlace>
+
+  init(place: Unmanaged<WireKeyedPlace>) { unsafe self.place = unsafe place }
 
   private var reader: MessageReader {
-    @inline(__always) get { unsafe place.reader.takeUnretainedValue() }
+    @inline(__always) get { unsafe place._withUnsafeGuaranteedRef { place in unsafe place.reader.takeUnretainedValue() } }
   }
   private var container: MessageReader.KeyedPlace {
-    @inline(__always) get { unsafe place.container }
+    @inline(__always) get { unsafe place._withUnsafeGuaranteedRef { place in unsafe place.container } }
+  }
+  /// The message that it was opened in.
+  private var message: UInt32 {
+    @inline(__always) get { unsafe place._withUnsafeGuaranteedRef { place in unsafe place.message } }
   }
 
-  var codingPath: [any CodingKey] { reader.codingPath(of: containerPlace) }
+  var codingPath: [any CodingKey] { message == reader.message ? reader.codingPath(of: containerPlace) : [] }
 
   /// Keys that `Key` has no case for are left out, as everywhere.
   var allKeys: [Key] {
     var keys: [Key] = []
     // Entries that cannot be read are an error to whoever reads them; this property cannot throw.
-    guard unsafe place.message == reader.message else { return [] }
+    guard message == reader.message else { return [] }
     try? reader.forEachEntry(of: container) { (number, _) throws(ReadFailure) in
       if let key = Key(stringValue: try reader.keys.name(of: number)) { keys.append(key) }
     }
@@ -117,20 +125,20 @@ struct WireKeyedDecodingContainer<Key: CodingKey>: KeyedDecodingContainerProtoco
     MessageReader.Place(position: container.position, limit: container.end, depth: container.depth)
   }
 
-  private static var staleUse: String { "The container is used after the value that it belongs to was decoded." }
-
   /// Calls `body` with the reader, without counting a reference: that of each of a container's calls took a quarter of a small message's time.
   @inline(__always)
   private func withReader<Result>(_ body: (MessageReader) throws -> Result) rethrows -> Result {
-    unsafe try place.reader._withUnsafeGuaranteedRef(body)
+    unsafe try place._withUnsafeGuaranteedRef { place in unsafe try place.reader._withUnsafeGuaranteedRef(body) }
   }
 
   @inline(__always)
   private func find(_ key: Key, _ reader: MessageReader) throws(ReadFailure) -> Int? {
     // The message that it was opened in has to be the one that is being read still.
-    guard unsafe place.message == reader.message else { throw .corrupted(Self.staleUse) }
-    let number = unsafe place.numbers._withUnsafeGuaranteedRef { numbers in
-      numbers.isByte ? numbers.number(of: key, in: reader) : KeyNumbers.unknown
+    try reader.check(message)
+    let number = unsafe place._withUnsafeGuaranteedRef { place in
+      unsafe place.numbers._withUnsafeGuaranteedRef { numbers in
+        numbers.isByte ? numbers.number(of: key, in: reader) : KeyNumbers.unknown
+      }
     }
     if number != KeyNumbers.unknown { return try reader.find(number, in: container) }
     return try reader.find(named: key.stringValue, in: container)
@@ -215,16 +223,16 @@ struct WireKeyedDecodingContainer<Key: CodingKey>: KeyedDecodingContainerProtoco
   private func nestedDecoder(at position: Int) -> WireDecoder {
     let end = try? reader.end(ofValueAt: position)
     if let end { try? reader.advance(container, to: end) }
-    return WireDecoder(reader: reader, place: container.place(ofValueAt: position))
+    return WireDecoder(reader, container.place(ofValueAt: position))
   }
 
   private func superDecoder(under key: any CodingKey) throws -> any Decoder {
     do throws(ReadFailure) {
-      guard unsafe place.message == reader.message else { throw .corrupted(Self.staleUse) }
+      try reader.check(message)
       if let position = try reader.find(named: key.stringValue, in: container) { return nestedDecoder(at: position) }
     } catch {
       throw unreadable(error, key)
     }
-    return WireDecoder(reader: reader, place: reader.addAbsent(key: key.stringValue, in: containerPlace))
+    return WireDecoder(reader, reader.addAbsent(key: key.stringValue, in: containerPlace))
   }
 }

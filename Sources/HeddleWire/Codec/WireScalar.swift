@@ -27,6 +27,9 @@ enum ReadFailure: Error {
   case doesNotFit(number: String)
   /// There is no memory here for so many bytes.
   case noMemory(Int)
+
+  /// The message is not the one that is being read.
+  static var outlived: ReadFailure { .corrupted("A decoder or container is used after the value that it belongs to was decoded.") }
 }
 
 /// A value of a message, whatever its type.

@@ -4,6 +4,8 @@
 struct WireUnkeyedDecodingContainer: UnkeyedDecodingContainer {
   private let reader: MessageReader
   private let place: MessageReader.Place
+  /// The message that the place is in.
+  private let message: UInt32
   /// The container, where elements have tags.
   private let container: MessageReader.UnkeyedPlace
   /// What the elements are, where they are a block.
@@ -21,6 +23,7 @@ struct WireUnkeyedDecodingContainer: UnkeyedDecodingContainer {
   init(reader: MessageReader, place: MessageReader.Place) throws {
     self.reader = reader
     self.place = place
+    message = reader.message
     position = Int(place.position) + WireLimit.unkeyedHead
     let tag = try reader.tag(at: Int(place.position))
     guard tag == .block || tag == .segment else {
@@ -45,7 +48,9 @@ struct WireUnkeyedDecodingContainer: UnkeyedDecodingContainer {
     }
   }
 
-  var codingPath: [any CodingKey] { reader.codingPath(of: place) }
+  var codingPath: [any CodingKey] { isOpen ? reader.codingPath(of: place) : [] }
+  /// Whether its message is being read.
+  private var isOpen: Bool { reader.message == message }
   var count: Int? { elementCount }
   var isAtEnd: Bool { currentIndex >= elementCount }
 
@@ -76,7 +81,7 @@ struct WireUnkeyedDecodingContainer: UnkeyedDecodingContainer {
 
   /// Foundation's Data reads itself through this, byte by byte.
   mutating func decode(_ type: UInt8.Type) throws -> UInt8 {
-    if kind == .uint8, currentIndex < elementCount, reader.isOpen, let byte = try? block.byte(at: currentIndex) {
+    if kind == .uint8, currentIndex < elementCount, isOpen, let byte = try? block.byte(at: currentIndex) {
       currentIndex &+= 1
       return byte
     }
@@ -139,6 +144,7 @@ struct WireUnkeyedDecodingContainer: UnkeyedDecodingContainer {
   }
 
   private func checkNotAtEnd(_ type: Any.Type) throws {
+    guard isOpen else { throw reader.outlived(type) }
     guard isAtEnd else { return }
     throw DecodingError.valueNotFound(
       type,
@@ -154,7 +160,7 @@ struct WireUnkeyedDecodingContainer: UnkeyedDecodingContainer {
       return ElementDecoder(reader: reader, element: try blockElement(Any.self), array: place, index: currentIndex)
     }
     reader.noteElement(position, index: currentIndex, in: container)
-    return WireDecoder(reader: reader, place: elementPlace(container))
+    return WireDecoder(reader, elementPlace(container))
   }
 
   private mutating func passNested() throws {
@@ -184,7 +190,8 @@ struct WireUnkeyedDecodingContainer: UnkeyedDecodingContainer {
 
   /// The element of a block at the current index.
   private func rawElement() throws(ReadFailure) -> WireElement {
-    guard let kind, reader.isOpen else { throw .corrupted("The message was read to its end before.") }
+    try reader.check(message)
+    guard let kind else { throw .corrupted("The array's elements were written one by one.") }
     return try block.blockElement(kind, at: currentIndex * kind.stride)
   }
 }

@@ -165,11 +165,4 @@ struct WriteBuffer: ~Copyable {
     unsafe memory.value.base = other
     memory.value.capacity = capacity
   }
-
-  /// Exchanges content and memory with another buffer.
-  func exchangeContent(with other: borrowing WriteBuffer) {
-    let mine = memory.value
-    memory.value = other.memory.value
-    other.memory.value = mine
-  }
 }
