@@ -24,6 +24,9 @@ public protocol Job<Output>: Codable, Sendable {
   /// - Throws: any error fails the job's own future and nothing else. A `Codable` error arrives as itself from a worker process;
   ///   another arrives as ``RemoteError``.
   nonisolated(nonsending) func run() async throws -> Output
+
+  /// What a worker calls; there is an implementation for all.
+  @concurrent static func _serve(_ feed: _JobFeed) async
 }
 
 extension Job {

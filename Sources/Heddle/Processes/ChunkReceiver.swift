@@ -69,27 +69,20 @@ extension ProcessPoolExecutor: ChunkingExecutor {
   private static var chunkByteLimit: Int { 1 << 16 }
   /// Sends the first few items together, as many as fit a frame; one that is large, or cannot be encoded, goes alone.
   @usableFromInline func startUnit<J: Job>(_ jobs: ArraySlice<J>) -> (MapUnit<J.Output>, Int) {
-    var count = 0
-    let records = unsafe [UInt8](unsafeUninitializedCapacity: Self.chunkByteLimit) { buffer, byteCount in
+    var started: (MapChunk<J.Output>, Int)?
+    if let pool, !pool.forks.hasForked {
       EncoderCache.withEncoder { encoder in
-        for job in jobs {
-          guard (try? encoder.encode(job)) != nil, !encoder.hasSegments, !encoder.hasAttachments else { return }
-          let size = unsafe Records.byteCount(encoder.bytes.count)
-          guard byteCount + size <= Self.chunkByteLimit else { return }
-          unsafe Records.write(encoder.bytes, kind: 0, at: buffer.baseAddress! + byteCount)
-          byteCount += size
-          count += 1
+        let count = encoder.encodeSeries(jobs, byteLimit: Self.chunkByteLimit)
+        guard count > 0 else { return }
+        let chunk = MapChunk<J.Output>(of: count, in: pool)
+        unsafe pool.submit(chunk, bytes: encoder.bytes, segments: [], type: ObjectIdentifier(ChunkOf<J>.self), options: .standard) {
+          try ChunkReceiver<J.Output>(for: J.self)
         }
+        started = (chunk, count)
       }
     }
+    if let (chunk, count) = started { return (.chunk(chunk), count) }
     // The ordinary way says what is wrong with it.
-    guard count > 0, let pool, !pool.forks.hasForked else { return (.item(submit(jobs.first!)), 1) }
-    let chunk = MapChunk<J.Output>(of: count, in: pool)
-    unsafe records.withUnsafeBytes { bytes in
-      unsafe pool.submit(chunk, bytes: bytes, segments: [], type: ObjectIdentifier(ChunkOf<J>.self), options: .standard) {
-        try ChunkReceiver<J.Output>(for: J.self)
-      }
-    }
-    return (.chunk(chunk), count)
+    return (.item(submit(jobs.first!)), 1)
   }
 }

@@ -4,8 +4,8 @@ import HeddleWire
 
 /// The child side: takes frames, claims jobs, writes results.
 ///
-/// One task on one thread, for the life of the process. The jobs themselves are run by the runner of their type, which stays in charge as long
-/// as jobs of its type come: each asynchronous function between this loop and a job would cost a switch of executors and a frame.
+/// One task on one thread, for the life of the process. The jobs themselves are run by their type, which stays in charge as long as jobs of it
+/// come: each asynchronous function between this loop and a job would cost a switch of executors and a frame.
 ///
 /// It may block anywhere: the thread is its own. How it and its parent sleep without missing each other: Processes/README.md.
 // SAFETY: only the loop's task touches the fields.
@@ -69,7 +69,11 @@ import HeddleWire
     unsafe busySince = heddle_monotonic_nanoseconds()
     unsafe tellClock(busySince)
     claimNext()
-    while true { unsafe await runners[type].runner.serve(self) }
+    let feed = _JobFeed(self)
+    while true {
+      feed.begin()
+      unsafe await runners[type].runner.serve(feed)
+    }
   }
   /// Takes frames until there is a job that is this worker's.
   ///
