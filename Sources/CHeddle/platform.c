@@ -90,6 +90,11 @@ void heddle_futex_wait(const uint32_t *word, uint32_t expected, uint64_t timeout
   syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, timeout == UINT64_MAX ? NULL : &limit, NULL, 0);
 }
 void heddle_futex_wake(const uint32_t *word, int count) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0); }
+bool heddle_wakes_by_word(void) { return true; }
+void heddle_shared_futex_wait(const uint32_t *word, uint32_t expected) {
+  syscall(SYS_futex, word, FUTEX_WAIT, expected, NULL, NULL, 0);
+}
+void heddle_shared_futex_wake(const uint32_t *word) { syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0); }
 
 void *heddle_map_twice(int fd, size_t offset, size_t length, bool writable) {
   int protection = PROT_READ | (writable ? PROT_WRITE : 0);

@@ -38,6 +38,12 @@ int heddle_affinity_count(void);
 void heddle_futex_wait(const uint32_t *word, uint32_t expected, uint64_t timeout);
 /// Wakes up to `count` threads that sleep on `word`.
 void heddle_futex_wake(const uint32_t *word, int count);
+/// Whether the next two are there: a process may wake another that sleeps on a word of shared memory.
+bool heddle_wakes_by_word(void);
+/// As `heddle_futex_wait`, on a word of memory that several processes map, writable or not; without a limit.
+void heddle_shared_futex_wait(const uint32_t *word, uint32_t expected);
+/// Wakes who sleeps so.
+void heddle_shared_futex_wake(const uint32_t *word);
 
 /// What `ps` and debuggers call the calling thread; at most 15 characters.
 void heddle_name_this_thread(const char *name);

@@ -38,12 +38,13 @@ extension ProcessPool {
   ///
   /// Most jobs have ended by then, and to wake it now would take a processor from the worker that is to wake.
   private func watchSoon(_ core: inout Core, _ bells: inout Bells) {
-    guard limits.memoryLimit == nil, wakeUp.setTimer(Self.watchDelay) else { return nudge(&core, &bells) }
+    guard limits.memoryLimit == nil, wakeUp.hasTimer else { return nudge(&core, &bells) }
     core.sleepsUnwatched = false
     core.hasTimer = true
+    bells.timer = true
   }
   /// Over before anybody would call the pool idle.
-  private static var watchDelay: Duration { .milliseconds(5) }
+  static var watchDelay: Duration { .milliseconds(5) }
 
   /// Writes up to `limit` waiting jobs into a ring.
   private func send(to channel: WorkerChannel, _ limit: Int, _ core: inout Core, _ bells: inout Bells) {
@@ -182,7 +183,7 @@ extension ProcessPool {
       guard size >= Self.leastPart else { break }
       if let bytes = unsafe channel.outbound!.next(limit: size) {
         unsafe channel.request.write(FrameHeader(kind: RequestKind.part, byteCount: bytes.count), bytes)
-        if channel.publish() { heddle_ring_bell(channel.socket.number) }
+        if channel.publish() { channel.ring() }
         hasMoved = true
         continue
       }

@@ -109,7 +109,7 @@ extension ProcessPool {
       // Whoever needs us from here on says so, since we may have looked past it.
       core.sleepsUntil = nil
       if core.hasTimer {
-        // Under the lock, or it could be the next one's.
+        // One that is set by somebody who had the lock before, and is late, wakes us for nothing; one that comes after is not touched.
         wakeUp.setTimer(nil)
         core.hasTimer = false
       }

@@ -310,7 +310,7 @@ package final class ProcessPool: FutureSource {
     }
     guard let channel else { return false }
     // Always: it may sleep for this and for nothing else, which it does not say.
-    heddle_ring_bell(channel.socket.number)
+    channel.ring()
     return true
   }
   private enum Cancellation {
@@ -387,13 +387,12 @@ final class Doorbell: Sendable {
     timerNumber = timer.number
     self.timer = Locked(timer)
   }
-  /// Makes the timer readable after so long, which costs nobody's sleep now; nil: not at all.
-  ///
-  /// False: there is no timer.
-  @discardableResult func setTimer(_ time: Duration?) -> Bool {
+  /// Whether there is a timer.
+  var hasTimer: Bool { timerNumber >= 0 }
+  /// Makes the timer, where there is one, readable after so long, which costs nobody's sleep now; nil: not at all.
+  func setTimer(_ time: Duration?) {
     timer.withLock { timer in
-      if timerNumber >= 0 { timer?.setTimer(time) }
-      return timerNumber >= 0 && timer != nil
+      if hasTimer { timer?.setTimer(time) }
     }
   }
   /// Makes it readable.
@@ -414,6 +413,8 @@ struct Bells {
   private var more: [WorkerChannel] = []
   /// The supervisor has something to do.
   var supervisor = false
+  /// The supervisor's timer is to be set.
+  var timer = false
   /// Payloads that are released with this, after the lock.
   var trash: [OwnedPayload] = []
 
@@ -421,9 +422,11 @@ struct Bells {
     if first == nil { first = channel } else { more.append(channel) }
   }
   func ring(_ pool: ProcessPool) {
-    if let first { heddle_ring_bell(first.socket.number) }
-    for channel in more { heddle_ring_bell(channel.socket.number) }
+    first?.ring()
+    for channel in more { channel.ring() }
     if supervisor { pool.wakeUp.wake() }
+    // Last: it takes five microseconds, in which a worker that was rung for wakes.
+    if timer { pool.wakeUp.setTimer(ProcessPool.watchDelay) }
   }
 }
 

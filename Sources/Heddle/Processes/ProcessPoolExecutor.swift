@@ -191,6 +191,7 @@ extension WorkerRecipe {
     var recipe = unsafe WorkerRecipe(
       path: String(cString: heddle_executable_path()), arguments: ["heddle-worker"], environment: environment)
     recipe.takesMemory = true
+    recipe.wakesByWord = heddle_wakes_by_word()
     recipe.output = output
     recipe.outputSecret = secret
     switch output {

@@ -12,6 +12,7 @@ final class WorkerChannel: @unchecked Sendable {
   let place: PoolState.Place
   /// Whether it runs several jobs at once.
   let runsSeveral: Bool
+  private let wakesByWord: Bool
   let process: ChildProcess
   /// What stands in the environment of all that its jobs start: that may be in a process group of its own.
   let family = "HEDDLE_FAMILY_\(heddle_worker_depth())=\(Processes.uniqueWord)"
@@ -125,6 +126,7 @@ final class WorkerChannel: @unchecked Sendable {
   init(place: PoolState.Place, recipe: WorkerRecipe) throws(SystemError) {
     self.place = place
     runsSeveral = recipe.width > 1
+    wakesByWord = recipe.wakesByWord
     let shared = try SharedMemory(byteCount: RegionLayout.byteCount)
     let parentWords = try shared.map(offset: 0, byteCount: RegionLayout.wordsByteCount, writable: true)
     // What the worker writes is mapped read-only here, as what we write is there.
@@ -168,6 +170,10 @@ final class WorkerChannel: @unchecked Sendable {
   deinit { for number in lifelines { heddle_remove_lifeline(number) } }
   private var lifelines: [Int32] { [socket.number, lifeline.number, handover.descriptor.number] }
 
+  /// Wakes the worker if it sleeps.
+  func ring() {
+    if wakesByWord { memory.ring() } else { heddle_ring_bell(socket.number) }
+  }
   /// Whether the worker says that it sleeps, which it does until it runs again.
   var sleeps: Bool { unsafe memory.otherWord(RegionLayout.parked).pointee.load(ordering: .relaxed) != 0 }
 
@@ -194,7 +200,7 @@ final class WorkerChannel: @unchecked Sendable {
   /// Rings for a worker that waits for room, once.
   func ringIfRoomIsWanted() {
     let sleep = unsafe memory.otherWord(RegionLayout.wantsRoom).pointee.load(ordering: .sequentiallyConsistent)
-    if sleep != 0, roomAnswered.exchange(sleep, ordering: .relaxed) != sleep { heddle_ring_bell(socket.number) }
+    if sleep != 0, roomAnswered.exchange(sleep, ordering: .relaxed) != sleep { ring() }
   }
   /// Says whether the supervisor sleeps: `ticket`, or 0.
   func setParked(_ ticket: UInt64) { unsafe memory.ownWord(RegionLayout.parked).pointee.store(ticket, ordering: .sequentiallyConsistent) }

@@ -38,6 +38,8 @@ package struct WorkerRecipe: Sendable {
   package var takesMemory = false
   /// Whether a worker says of every job when it starts, and not only of those that have a time limit.
   package var tellsStarts = false
+  /// Whether a worker sleeps on a word of the shared memory instead of its socket.
+  var wakesByWord = false
   /// A worker that has not greeted by then is killed, and counts as one that could not be started.
   ///
   /// Long, since a machine may be busy and a file system far away.

@@ -88,18 +88,27 @@ struct ResponseWriter: ~Copyable {
         heddle_pause()
         continue
       }
+      let bells = memory.bellCount
       roomTicket += 1
       let wants = unsafe memory.ownWord(RegionLayout.wantsRoom)
       unsafe wants.pointee.store(roomTicket, ordering: .sequentiallyConsistent)
       ringIfParked()
       _ = ring.refreshTail()
-      if ring.room(keeping: ring.head) < size && heddle_await_bell(socket) == 0 { heddle_exit_at_once(0) }
+      if ring.room(keeping: ring.head) < size { awaitBell(after: bells) }
       unsafe wants.pointee.store(0, ordering: .relaxed)
     }
   }
 
   // MARK: The bell
 
+  /// Sleeps until the parent rings.
+  ///
+  /// May wake early.
+  func awaitBell(after count: UInt32) {
+    // Where it sleeps on the word another thread of this process waits for the parent's end.
+    if heddle_wakes_by_word() { return memory.awaitBell(after: count) }
+    if heddle_await_bell(socket) == 0 { heddle_exit_at_once(0) }
+  }
   /// Rings if the parent sleeps and has not been rung for.
   mutating func ringIfParked() {
     let sleep = unsafe memory.otherWord(RegionLayout.parked).pointee.load(ordering: .sequentiallyConsistent)

@@ -11,7 +11,6 @@ import HeddleWire
 // SAFETY: only the loop's task touches the fields.
 @safe final class WorkerLoop: @unchecked Sendable {
   private let memory: ChannelMemory
-  private let socket: Int32
   private let handover = HandoverSocket(Descriptor(owning: WorkerRecipe.handoverNumber))
   @exclusivity(unchecked) private var requests: RingReader
   @exclusivity(unchecked) private var responses: ResponseWriter
@@ -58,7 +57,6 @@ import HeddleWire
 
   init(memory: ChannelMemory, socket: Int32) {
     self.memory = memory
-    self.socket = socket
     unsafe requests = RingReader(memory)
     unsafe responses = ResponseWriter(memory, socket: socket)
   }
@@ -163,6 +161,7 @@ import HeddleWire
     let sent = sendMemories()
     unsafe responses.writeResult(
       position: UInt64(header.position), kind: kind, main: encoder.bytes, segments: segments, attachmentCount: sent)
+    if unsafe hasSlept { giveWay() }
     // After the result: if nobody reads what is printed, that must not hold it up.
     if marksOutput {
       unsafe responses.ringIfParked()
@@ -253,9 +252,7 @@ import HeddleWire
     let isCrowded = unsafe header.flags & RequestKind.crowded != 0
     let limit = isAfterBurst ? Self.spinLimitAfterBurst : isCrowded ? SpinBudget.crowded : spinBudget.next()
     unsafe burst = 0
-    // The kernel likes to wake a process on the processor of who woke it, who would wait now until this one sleeps again.
-    if unsafe hasSlept { heddle_yield() }
-    unsafe hasSlept = false
+    if unsafe hasSlept { giveWay() }
     for spin in 0..<limit {
       if unsafe !requests.isEmpty {
         if !isAfterBurst && !isCrowded { spinBudget.looked(limit, inVain: false) }
@@ -269,13 +266,19 @@ import HeddleWire
     unsafe responses.ringIfUnread()
     unsafe hasSlept = true
     while unsafe requests.isEmpty {
+      let bells = memory.bellCount
       unsafe sleepTicket += 1
       let parked = unsafe memory.ownWord(RegionLayout.parked)
       unsafe parked.pointee.store(sleepTicket, ordering: .sequentiallyConsistent)
-      if unsafe requests.isEmptyForSure && heddle_await_bell(socket) == 0 { heddle_exit_at_once(0) }
+      if unsafe requests.isEmptyForSure { unsafe responses.awaitBell(after: bells) }
       unsafe parked.pointee.store(0, ordering: .relaxed)
     }
     now = heddle_monotonic_nanoseconds()
+  }
+  /// The kernel likes to wake a process on the processor of who woke it, who would wait for its result until this one sleeps again.
+  private func giveWay() {
+    unsafe hasSlept = false
+    heddle_yield()
   }
   @exclusivity(unchecked) private var cost: UInt64 = 0
   private var expectsLongJobs: Bool { unsafe cost > 10_000 }

@@ -6,7 +6,7 @@ class RingTransport(object):
     fence. `receive` is called by one thread at a time, and `send` too.
     """
 
-    VERSION = 3
+    VERSION = 4
     MAGIC = 0x3130656C64646568
     WORDS = 1 << 16
     RING = 1 << 20

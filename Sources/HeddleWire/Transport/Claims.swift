@@ -76,17 +76,3 @@ extension ChannelMemory {
     unsafe otherWord(Claims.startOffset(position)).pointee.load(ordering: .relaxed)
   }
 }
-
-/// When to ring: at most once for every time that the other side went to sleep.
-public struct Bell: Sendable {
-  @usableFromInline var answered: UInt64 = 0
-  /// One that has not been rung.
-  public init() {}
-
-  /// Whether a side whose word (`parked` or `wantsRoom`) reads `sleep` still has to be rung for.
-  @inlinable public mutating func shouldRing(sleep: UInt64) -> Bool {
-    guard sleep != 0 && sleep != answered else { return false }
-    answered = sleep
-    return true
-  }
-}

@@ -10,7 +10,7 @@ public enum RegionLayout {
   /// Both sides must have the same.
   ///
   /// Raised with every change of this file or of `Frame`.
-  public static let version: UInt64 = 3
+  public static let version: UInt64 = 4
   /// "heddle01", to notice a descriptor that is something else.
   public static let magic: UInt64 = 0x3130_656c_6464_6568
   /// Bytes of either part of words: the largest page size in use, because parts are mapped with different rights.
@@ -53,6 +53,8 @@ public enum RegionLayout {
   @inlinable public static var clock: Int { 320 }
   /// Worker: how far into the response ring it has written of results that are not published yet, see `RecordsDraft`.
   @inlinable public static var draft: Int { 384 }
+  /// Parent: how often it has rung for a worker that sleeps on this word instead of its socket; see `ChannelMemory.ring`.
+  @inlinable public static var bell: Int { 448 }
   /// Parent: `magic`, `version`, `ringByteCount`, `capacity`.
   @inlinable public static var identity: Int { 512 }
   /// `capacity` words.
