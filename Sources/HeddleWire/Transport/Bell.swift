@@ -34,5 +34,7 @@ extension ChannelMemory {
   public func awaitBell(after count: UInt32) { unsafe heddle_shared_futex_wait(Self.low(otherWord(RegionLayout.bell)), count) }
 
   /// The half of a word that counts; both of the platforms have it in front.
-  @unsafe private static func low(_ word: Word) -> UnsafePointer<UInt32> { unsafe UnsafeRawPointer(word).assumingMemoryBound(to: UInt32.self) }
+  @unsafe private static func low(_ word: Word) -> UnsafePointer<UInt32> {
+    unsafe UnsafeRawPointer(word).assumingMemoryBound(to: UInt32.self)
+  }
 }
