@@ -41,8 +41,12 @@ import HeddleWire
 
   /// How long it looks for the next job before it sleeps.
   private let spinBudget = SpinBudget(limit: 2000, least: 100)
-  /// The same after a burst, whose end it most likely is: a spin would only take the processor from the parent.
-  private static let spinLimitAfterBurst = 30
+  /// The same after a burst: this may be its end, where a spin would only take the processor from the parent, or a gap in it.
+  ///
+  /// A worker that sleeps in each gap has to be rung for in each, which takes ten times as long beside a program that computes.
+  private let burstBudget = SpinBudget(limit: 1200, least: 60)
+  /// The same where more workers have jobs than there are processors.
+  private static let spinLimitInCrowd = 30
   private static let burstLimit = 8
   /// After so many pauses without a reader for its results it rings: the parent sleeps.
   private static let patience = 150
@@ -161,7 +165,7 @@ import HeddleWire
     let sent = sendMemories()
     unsafe responses.writeResult(
       position: UInt64(header.position), kind: kind, main: encoder.bytes, segments: segments, attachmentCount: sent)
-    if unsafe hasSlept { giveWay() }
+    if unsafe hasSlept && requests.isEmpty { giveWay() }
     // After the result: if nobody reads what is printed, that must not hold it up.
     if marksOutput {
       unsafe responses.ringIfParked()
@@ -250,19 +254,20 @@ import HeddleWire
     }
     let isAfterBurst = unsafe burst > Self.burstLimit
     let isCrowded = unsafe header.flags & RequestKind.crowded != 0
-    let limit = isAfterBurst ? Self.spinLimitAfterBurst : isCrowded ? SpinBudget.crowded : spinBudget.next()
+    let budget = isCrowded ? nil : isAfterBurst ? burstBudget : spinBudget
+    let limit = budget?.next() ?? (isAfterBurst ? Self.spinLimitInCrowd : SpinBudget.crowded)
     unsafe burst = 0
     if unsafe hasSlept { giveWay() }
     for spin in 0..<limit {
       if unsafe !requests.isEmpty {
-        if !isAfterBurst && !isCrowded { spinBudget.looked(limit, inVain: false) }
+        budget?.looked(limit, inVain: false)
         return
       }
       if spin & 31 == 31 { now = heddle_monotonic_nanoseconds() }
       if spin == Self.patience { unsafe responses.ringIfUnread() }
       SpinBudget.pause(after: spin)
     }
-    if !isAfterBurst && !isCrowded { spinBudget.looked(limit, inVain: true) }
+    budget?.looked(limit, inVain: true)
     unsafe responses.ringIfUnread()
     unsafe hasSlept = true
     while unsafe requests.isEmpty {
