@@ -177,7 +177,7 @@ extension ProcessPool {
     for index in unsafe borrowed.indices {
       unsafe borrowed[index]._withUnsafeGuaranteedRef { if $0.held.load(ordering: .relaxed) > 0 { busy += 1 } }
     }
-    let isCrowded = busy >= processors
+    let isCrowded = busy >= processors.load(ordering: .relaxed)
     let budget = isCrowded ? SpinBudget.crowded : helpBudget.next()
     defer { if !isCrowded { helpBudget.looked(budget, inVain: !future.isDone) } }
     var idle = 0

@@ -53,7 +53,7 @@ extension ProcessPool {
     var sent = 0
     var isBlocked = false
     let held = core.state.workers[channel.place].held
-    let isCrowded = core.state.busyCount + (held == 0 ? 1 : 0) > processors
+    let isCrowded = core.state.busyCount + (held == 0 ? 1 : 0) > processors.load(ordering: .relaxed)
     while sent < limit && !isBlocked && !core.queue.isEmpty {
       var dropped: Unmanaged<AnyFuture>?
       var droppedPayload: OwnedPayload?

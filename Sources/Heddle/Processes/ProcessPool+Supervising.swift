@@ -15,11 +15,15 @@ extension ProcessPool {
     var lastTick = MonotonicTime.now
     var measurements = Measurements()
     var familyGuard: FamilyGuard?
+    var hasCounted = false
     while true {
       drainAll(batch)
-      if startRequestedWorkers(), familyGuard == nil, let guardWord {
-        // While the worker starts. Without a guard one does without: it is only for the case that this process is killed.
-        familyGuard = try? FamilyGuard(word: guardWord)
+      if startRequestedWorkers() {
+        // While the worker starts.
+        if !hasCounted { processors.store(Processors.available(), ordering: .relaxed) }
+        hasCounted = true
+        // Without a guard one does without: it is only for the case that this process is killed.
+        if familyGuard == nil, let guardWord { familyGuard = try? FamilyGuard(word: guardWord) }
       }
       measure(&measurements)
       let plan = look(&lastTick, isMeasuring: limits.memoryLimit == nil || measurements.next < .distantFuture)

@@ -106,7 +106,10 @@ package final class ProcessPool: FutureSource {
   let batches = Spares<ResultBatch>()
   /// How long one that waits looks for results.
   let helpBudget = SpinBudget()
-  let processors = Processors.available()
+  /// How many processors there are: at first by the affinity mask alone, which is known at once.
+  ///
+  /// The supervisor asks the cgroups too, while the first worker starts: that takes as long as to set a pool up.
+  let processors = Atomic<Int>(Processors.byAffinity())
   let wakeUp: Doorbell
   /// Whom the kernel killed; the supervisor's own.
   let memoryWatch = MemoryWatch()

@@ -23,6 +23,8 @@ public func heddleWorkerMain() -> Int32 {
     lane.run()
   }
   guard started != nil else { return 125 }
+  // The new thread is on this processor: it is what the parent waits for.
+  heddle_yield()
   heddle_serve_main_queue()
 }
 
