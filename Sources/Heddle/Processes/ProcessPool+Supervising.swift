@@ -378,6 +378,8 @@ extension ProcessPool {
     core.withLock { $0.sleepsUntil = nil }
     output.flush()
     if poller.isReady(0) { wakeUp.drain() }
+    // It may have been set after it was taken back; who sets it now has done what the next look sees.
+    if poller.isReady(1) { wakeUp.setTimer(nil) }
     for (index, channel) in channels.enumerated() {
       let first = 2 + 4 * index
       if poller.isReady(first) && !channel.drainBells() { channel.closedSince = .now }

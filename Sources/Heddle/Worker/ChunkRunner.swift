@@ -26,21 +26,25 @@ struct ChunkWriter: ~Copyable {
     self.position = position
     draft = responses.beginDraft(position: position, first: 0)
   }
-  mutating func write(_ kind: UInt32, _ encoder: MessageEncoder, attachmentCount: Int, _ responses: inout ResponseWriter) {
-    let bytes = unsafe encoder.bytes
-    if encoder.hasSegments || attachmentCount > 0 || Records.byteCount(bytes.count) > RecordsDraft.limit / 2 {
-      publish(&responses)
-      let tag = ItemTag(kind: kind, index: published)
-      let segments = encoder.hasSegments ? encoder.segments : []
-      unsafe responses.writeResult(
-        position: position, kind: tag.type, main: bytes, segments: segments, flags: ResponseKind.more, attachmentCount: attachmentCount)
-      responses.ringIfParked()
-      published += 1
-      draft = responses.beginDraft(position: position, first: published)
-      return
-    }
+  /// Writes a small result behind the others; false: it is large, and nothing was done.
+  @inline(__always)
+  mutating func append(_ bytes: UnsafeRawBufferPointer, _ kind: UInt32, _ responses: inout ResponseWriter) -> Bool {
+    guard Records.byteCount(bytes.count) <= RecordsDraft.limit / 2 else { return false }
     if !draft.fits(bytes.count) { publish(&responses) }
     unsafe responses.append(bytes, kind: kind, to: &draft)
+    return true
+  }
+  /// Writes a result in frames of its own.
+  mutating func writeLarge(_ kind: UInt32, _ encoder: MessageEncoder, attachmentCount: Int, _ responses: inout ResponseWriter) {
+    publish(&responses)
+    let tag = ItemTag(kind: kind, index: published)
+    let segments = encoder.hasSegments ? encoder.segments : []
+    unsafe responses.writeResult(
+      position: position, kind: tag.type, main: encoder.bytes, segments: segments, flags: ResponseKind.more,
+      attachmentCount: attachmentCount)
+    responses.ringIfParked()
+    published += 1
+    draft = responses.beginDraft(position: position, first: published)
   }
   private mutating func publish(_ responses: inout ResponseWriter) {
     guard draft.count > 0 else { return }

@@ -178,8 +178,9 @@ import HeddleWire
   func beginChunk() -> ChunkWriter { unsafe ChunkWriter(position: UInt64(header.position), &responses) }
   /// Sends what an item left in the encoder.
   func finish(_ kind: UInt32, to writer: inout ChunkWriter) {
+    if let bytes = unsafe encoder.plainBytes, unsafe writer.append(bytes, kind, &responses) { return }
     let sent = sendMemories()
-    unsafe writer.write(kind, encoder, attachmentCount: sent, &responses)
+    unsafe writer.writeLarge(kind, encoder, attachmentCount: sent, &responses)
     dropLargeResult()
   }
   func finish(_ writer: consuming ChunkWriter) {

@@ -14,6 +14,14 @@ public final class MessageEncoder {
   /// The message without its segments; valid until the next `encode` or `reset`.
   public var bytes: UnsafeRawBufferPointer { unsafe withWriter { writer in unsafe writer.buffer.bytes } }
 
+  /// The same where that is all of it; nil: it has segments or attachments.
+  public var plainBytes: UnsafeRawBufferPointer? {
+    unsafe withWriter { writer in
+      let isPlain = writer.state.value.segments.isEmpty && writer.state.value.attachments.isEmpty
+      return unsafe isPlain ? writer.buffer.bytes : nil
+    }
+  }
+
   /// The blocks of 64 KiB and more, kept by reference, in order of their numbers; valid until the next `encode` or `reset`.
   public var segments: [Segment] { writer.segments }
 

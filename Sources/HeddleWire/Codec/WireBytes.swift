@@ -43,6 +43,17 @@ struct WireBytes {
     return Number(littleEndian: number)
   }
 
+  /// The integer of a bare message; nil: it is another message, or none.
+  @inline(__always)
+  var bareInteger: Int? {
+    guard count > 2, let base = unsafe base, unsafe base.load(as: UInt8.self) == WireLimit.bare,
+      unsafe base.load(fromByteOffset: 1, as: UInt8.self) == WireTag.integer.rawValue
+    else { return nil }
+    var position = 2
+    guard let zigzag = try? varint(at: &position) else { return nil }
+    return Int(Int64(bitPattern: zigzag &>> 1) ^ -Int64(bitPattern: zigzag & 1))
+  }
+
   @inline(__always)
   func varint(at position: inout Int) throws(ReadFailure) -> UInt64 {
     let first = try byte(at: position)
