@@ -68,3 +68,8 @@ const void *heddle_metadata_of_descriptor(const void *descriptor) {
 #pragma clang diagnostic pop
   return accessor(0);
 }
+
+// The Swift runtime's own. `isKnownUniquelyReferenced` asks it too, but takes a reference of its own where code is not optimized.
+extern bool swift_isUniquelyReferenced_nonNull_native(const void *object);
+
+bool heddle_is_unique(const void *object) { return swift_isUniquelyReferenced_nonNull_native(object); }

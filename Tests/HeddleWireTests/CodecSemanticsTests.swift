@@ -260,6 +260,35 @@ struct Probe: Decodable {
     #expect(throws: DecodingError.self) { try kept?.reading?.decode(Int.self, forKey: .a) }
   }
 
+  @Test func `a box that nobody holds serves again, however deep values nest`() throws {
+    final class Boxes: @unchecked Sendable { var seen: Set<UInt> = [] }
+    struct Nest: Codable {
+      static let written = Boxes()
+      static let read = Boxes()
+      var depth: Int
+      var inner: [Nest]
+      enum CodingKeys: CodingKey { case depth, inner }
+      init(_ depth: Int) { (self.depth, inner) = (depth, depth > 1 ? [Nest(depth - 1)] : []) }
+      init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        Nest.read.seen.insert(unsafeBitCast(container, to: UInt.self))
+        depth = try container.decode(Int.self, forKey: .depth)
+        inner = try container.decode([Nest].self, forKey: .inner)
+      }
+      func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        if depth == 1 { Nest.written.seen.insert(unsafeBitCast(container, to: UInt.self)) }
+        try container.encode(depth, forKey: .depth)
+        try container.encode(inner, forKey: .inner)
+      }
+    }
+    let (encoder, decoder) = (MessageEncoder(), MessageDecoder())
+    for _ in 0..<200 { _ = try Message(Nest(1), encoder: encoder).decoded(as: Nest.self, decoder: decoder) }
+    #expect(Nest.written.seen.count == 1 && Nest.read.seen.count == 1)
+    for _ in 0..<200 { _ = try Message(Nest(7), encoder: encoder).decoded(as: Nest.self, decoder: decoder) }
+    #expect(Nest.read.seen.count == 7)
+  }
+
   @Test func `mixing containers at one place is an error, not a trap`() throws {
     struct Mixing: Encodable {
       func encode(to encoder: any Encoder) throws {

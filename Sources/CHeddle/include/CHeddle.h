@@ -210,6 +210,9 @@ void heddle_use_alternate_stack(void);
 /// What a Swift symbol stands for; freed by the caller. NULL: it is none.
 char *heddle_demangle(const char *name);
 
+/// Whether one reference to a Swift object is the only one.
+bool heddle_is_unique(const void *object);
+
 // MARK: Types that have no name (private and local ones)
 
 /// The image (executable or library) that holds `address`: its load address, and its path ("" for the executable). false: none.

@@ -1,3 +1,5 @@
+import CHeddle
+
 /// The standard library's box around a keyed container, kept to serve again.
 ///
 /// `KeyedEncodingContainer` and `KeyedDecodingContainer` are one reference to a box that is made for each container: an allocation and
@@ -34,7 +36,7 @@ struct ContainerBox<Place: AnyObject> {
   var freePlace: Unmanaged<Place>? {
     @inline(__always) mutating get {
       guard let kept = unsafe kept else { return nil }
-      let isFree = unsafe kept._withUnsafeGuaranteedRef { kept in unsafe isKnownUniquelyReferenced(&kept.reference.pointee) }
+      let isFree = unsafe kept._withUnsafeGuaranteedRef { kept in unsafe heddle_is_unique(kept.reference.pointee) }
       return unsafe isFree ? place : nil
     }
   }
@@ -50,11 +52,11 @@ struct ContainerBox<Place: AnyObject> {
 /// A container that is kept.
 @safe
 private class KeptContainer {
-  /// The container as the reference that it is.
+  /// Where the container lies, which is a reference.
   ///
   /// SAFETY: the memory that a `KeptContainerOf` owns.
-  let reference: UnsafeMutablePointer<AnyObject>
-  init(_ reference: UnsafeMutablePointer<AnyObject>) { unsafe self.reference = unsafe reference }
+  let reference: UnsafePointer<UnsafeRawPointer>
+  init(_ reference: UnsafePointer<UnsafeRawPointer>) { unsafe self.reference = unsafe reference }
 }
 
 /// Generic over the container, so that it finds the type's metadata in itself: the standard library's containers have no layout that is known
@@ -67,7 +69,7 @@ private final class KeptContainerOf<Container>: KeptContainer {
     unsafe memory = .allocate(capacity: 1)
     unsafe memory.initialize(to: container)
     // SAFETY: `ContainerBox` made sure that it is one reference.
-    unsafe super.init(UnsafeMutableRawPointer(memory).assumingMemoryBound(to: AnyObject.self))
+    unsafe super.init(UnsafeRawPointer(memory).assumingMemoryBound(to: UnsafeRawPointer.self))
   }
   deinit {
     unsafe memory.deinitialize(count: 1)

@@ -258,6 +258,11 @@ final class MessageReader {
     }
     let place = unsafe WireKeyedPlace(reader: self, container: opened, message: message, numbers: numbers(for: Key.self))
     let container = KeyedDecodingContainer(unsafe WireKeyedDecodingContainer<Key>(place: .passUnretained(place)))
+    if unsafe boxes.others.count >= WireLimit.nesting {
+      // More than values can nest: somebody keeps containers, against the rules, and may look at the place for ever.
+      _ = unsafe Unmanaged.passRetained(place)
+      return container
+    }
     let box = ContainerBox(container, place: place)
     if unsafe boxes.first.isEmpty { unsafe boxes.first = box } else { unsafe boxes.others.append(box) }
     return container
