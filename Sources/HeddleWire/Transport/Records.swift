@@ -1,4 +1,4 @@
-/// Items of a map that travel together: each a length, a number that says what it is, and its bytes, filled up to a multiple of eight.
+/// Results of a map that travel together: each a length, a number that says what it is, and its bytes, filled up to a multiple of eight.
 public enum Records {
   /// Bytes before each item's own.
   @inlinable public static var headByteCount: Int { 8 }
