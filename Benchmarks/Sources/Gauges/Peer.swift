@@ -23,14 +23,18 @@ public final class Peer {
     self.output = file
   }
   /// Ends its input, which ends it, and waits for that; one that does not end, as CPython's pool at times, is killed after two seconds.
+  ///
+  /// Its group is killed in any case: CPython's workers survive a pool that is killed, and hold whatever reads our output.
   deinit {
     close(input)
     fclose(output)
+    var information = siginfo_t()
     for _ in 0..<200 {
-      if waitpid(pid, nil, WNOHANG) != 0 { return }
+      information.si_signo = 0
+      if waitid(P_PID, id_t(pid), &information, WEXITED | WNOWAIT | WNOHANG) == 0, information.si_signo != 0 { break }
       usleep(10_000)
     }
-    kill(pid, SIGKILL)
+    kill(-pid, SIGKILL)
     waitpid(pid, nil, 0)
   }
 
