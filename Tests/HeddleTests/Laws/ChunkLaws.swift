@@ -1,3 +1,4 @@
+import Glibc
 import Heddle
 import HeddleSystem
 import Testing
@@ -39,6 +40,19 @@ private struct ShyOutput: Codable, Equatable {
   }
 }
 
+/// Whether it is on the same thread before it suspends, after that, and in a child task.
+private struct Stays: Job {
+  var number: Int
+  func run() async throws -> Bool {
+    let before = Self.thread
+    if number % 3 == 0 { await Task.yield() } else { try await Task.sleep(for: .microseconds(20)) }
+    let after = Self.thread
+    async let child = Self.thread
+    return await [after, child] == [before, before]
+  }
+  private static var thread: UInt { UInt(pthread_self()) }
+}
+
 extension Core {
   /// Items of a map that travel together: what one is to the others stays its own.
   @Suite struct ChunkLaws {
@@ -71,6 +85,16 @@ extension Core {
           number += 1
         }
         #expect(number == 400)
+      }
+    }
+    @Test(arguments: [Kind.threads, .processes]) func `a job that suspends goes on where it began, alone and among others`(kind: Kind)
+      async throws
+    {
+      try await withSubject(kind) { subject in
+        let alone = try await subject.submit(Stays(number: 1)).value
+        #expect(alone)
+        let together = try await subject.map((0..<300).map { Stays(number: $0) }, chunk: 50).collect()
+        #expect(together.count == 300 && together.allSatisfy { $0 })
       }
     }
     @Test(arguments: Kind.allCases) func `all outputs can be collected, and the first failure is thrown`(kind: Kind) async throws {
