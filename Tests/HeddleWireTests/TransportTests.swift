@@ -1,3 +1,4 @@
+import CHeddle
 import Synchronization
 import Testing
 
@@ -194,6 +195,57 @@ private final class Memory: @unchecked Sendable {
     var bell = Bell()
     let rings = [0, 1, 1, 0, 1, 2, 2, 0, 3].map { bell.shouldRing(sleep: $0) }
     #expect(rings == [false, true, false, false, false, true, false, false, true])
+  }
+  @Test func `no bell is lost between a last look and the sleep`() async throws {
+    let memory = Memory()
+    let rounds: UInt64 = 30_000
+    let sleeping = Task.detached { () -> UInt64 in
+      let parked = unsafe memory.worker.ownWord(RegionLayout.parked)
+      let told = unsafe memory.worker.otherWord(RegionLayout.head)
+      var ticket: UInt64 = 0
+      for round in 1...rounds {
+        while unsafe told.pointee.load(ordering: .sequentiallyConsistent) < round {
+          let bells = memory.worker.bellCount
+          ticket += 1
+          unsafe parked.pointee.store(ticket, ordering: .sequentiallyConsistent)
+          if unsafe told.pointee.load(ordering: .sequentiallyConsistent) < round { memory.worker.awaitBell(after: bells) }
+          unsafe parked.pointee.store(0, ordering: .relaxed)
+        }
+        unsafe memory.worker.ownWord(RegionLayout.tail).pointee.store(round, ordering: .sequentiallyConsistent)
+      }
+      return ticket
+    }
+    var bell = Bell()
+    var lost = 0
+    for round in 1...rounds {
+      // From well before it sleeps to long after.
+      for _ in 0..<((round &* 0x9E37_79B9_7F4A_7C15) >> 58) { heddle_pause() }
+      unsafe memory.parent.ownWord(RegionLayout.head).pointee.store(round, ordering: .sequentiallyConsistent)
+      let sleep = unsafe memory.parent.otherWord(RegionLayout.parked).pointee.load(ordering: .sequentiallyConsistent)
+      if bell.shouldRing(sleep: sleep) { memory.parent.ring() }
+      let deadline = ContinuousClock.now + .seconds(5)
+      var spins = 0
+      while unsafe memory.parent.otherWord(RegionLayout.tail).pointee.load(ordering: .sequentiallyConsistent) < round {
+        heddle_pause()
+        spins += 1
+        if spins % 1000 != 0 { continue }
+        yieldThread()
+        if ContinuousClock.now > deadline {
+          lost += 1
+          memory.parent.ring()
+          break
+        }
+      }
+      if lost > 2 { break }
+    }
+    #expect(lost == 0)
+    if lost > 0 {
+      // Not to leave it asleep.
+      unsafe memory.parent.ownWord(RegionLayout.head).pointee.store(rounds, ordering: .sequentiallyConsistent)
+      memory.parent.ring()
+    }
+    let sleeps = await sleeping.value
+    print("bells: \(sleeps) sleeps in \(rounds) rounds")
   }
 }
 
