@@ -9,15 +9,13 @@ import CHeddle
 /// How many processors this process may use: the affinity mask and the cgroup's quota, whichever is less.
 public enum Processors {
   /// Read anew at each call.
-  public static func available() -> Int {
-    available(affinity: Int(heddle_affinity_count()), online: Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))), read: readFile)
+  public static func available() -> Int { available(read: readFile) }
+  private static func available(read: (String) -> String?) -> Int {
+    available(affinity: Int(heddle_affinity_count()), online: Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))), read: read)
   }
 
   /// The same by the affinity mask alone: one call of the kernel.
-  public static func byAffinity() -> Int {
-    let affinity = Int(heddle_affinity_count())
-    return affinity > 0 ? affinity : max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
-  }
+  public static func byAffinity() -> Int { available { _ in nil } }
 
   /// The same on given facts.
   ///

@@ -69,19 +69,17 @@ extension ProcessPoolExecutor: ChunkingExecutor {
   private static var chunkByteLimit: Int { 1 << 16 }
   /// Sends the first few items together, as many as fit a frame; one that is large, or cannot be encoded, goes alone.
   @usableFromInline func startUnit<J: Job>(_ jobs: ArraySlice<J>) -> (MapUnit<J.Output>, Int) {
-    var started: (MapChunk<J.Output>, Int)?
-    if let pool, !pool.forks.hasForked {
-      EncoderCache.withEncoder { encoder in
-        let count = encoder.encodeSeries(jobs, byteLimit: Self.chunkByteLimit)
-        guard count > 0 else { return }
-        let chunk = MapChunk<J.Output>(of: count, in: pool)
-        unsafe pool.submit(chunk, bytes: encoder.bytes, segments: [], type: ObjectIdentifier(ChunkOf<J>.self), options: .standard) {
-          try ChunkReceiver<J.Output>(for: J.self)
-        }
-        started = (chunk, count)
+    let chunk = EncoderCache.withEncoder { encoder -> MapChunk<J.Output>? in
+      guard let pool, !pool.forks.hasForked else { return nil }
+      let count = encoder.encodeSeries(jobs, byteLimit: Self.chunkByteLimit)
+      guard count > 0 else { return nil }
+      let chunk = MapChunk<J.Output>(of: count, in: pool)
+      unsafe pool.submit(chunk, bytes: encoder.bytes, segments: [], type: ObjectIdentifier(ChunkOf<J>.self), options: .standard) {
+        try ChunkReceiver<J.Output>(for: J.self)
       }
+      return chunk
     }
-    if let (chunk, count) = started { return (.chunk(chunk), count) }
+    if let chunk { return (.chunk(chunk), chunk.count) }
     // The ordinary way says what is wrong with it.
     return (.item(submit(jobs.first!)), 1)
   }

@@ -205,7 +205,7 @@ extension WorkerRecipe {
 
 /// An encoder a thread, so that a submit allocates no buffer.
 enum EncoderCache {
-  static func withEncoder(_ body: (MessageEncoder) -> Void) {
+  static func withEncoder<Result>(_ body: (MessageEncoder) -> Result) -> Result {
     let slot = unsafe heddle_thread_slot()!
     let encoder: MessageEncoder
     if let held = unsafe slot.pointee {
@@ -214,10 +214,11 @@ enum EncoderCache {
     } else {
       encoder = MessageEncoder()
     }
-    body(encoder)
+    let result = body(encoder)
     // A large message is not kept alive by a thread that happened to send it.
     if unsafe encoder.hasSegments || encoder.hasAttachments || encoder.bytes.count > 1 << 16 { encoder.reset() }
     if unsafe slot.pointee == nil { unsafe slot.pointee = unsafe Unmanaged.passRetained(encoder).toOpaque() }
     unsafe heddle_release_thread_slot_at_exit { unsafe Unmanaged<MessageEncoder>.fromOpaque($0!).release() }
+    return result
   }
 }

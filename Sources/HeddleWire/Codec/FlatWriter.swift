@@ -37,13 +37,7 @@ final class FlatWriter {
     /// How many containers are open.
     var depth: Int = 0
     var lastSerial: UInt64 = 0
-    /// Different for each message, and 0 for none.
-    var message: UInt32 = 0
-    var lastMessage: UInt32 = 0
-    mutating func beginMessage() {
-      lastMessage = lastMessage == .max ? 1 : lastMessage &+ 1
-      message = lastMessage
-    }
+    var message = MessageNumber()
     /// Where a value was promised (to a super encoder) and may still be missing, or -1.
     var promised: Int = -1
     var openCalls: Int = 0
@@ -86,7 +80,7 @@ final class FlatWriter {
 
   /// Names the message that is being written, so that an encoder which outlived its own is recognised.
   var message: UInt32 {
-    @inline(__always) get { state.value.message }
+    @inline(__always) get { state.value.message.current }
   }
 
   var depth: Int {
@@ -147,13 +141,13 @@ final class FlatWriter {
     clear()
     buffer.truncate(to: 0)
     symbols.beginMessage()
-    state.value.beginMessage()
+    state.value.message.begin()
     buffer.append(fixed: UInt64(WireLimit.versionWord))
   }
 
   /// Appends the key table behind what was written.
   func endMessage() {
-    state.value.message = 0
+    state.value.message.end()
     buffer.patch(buffer.count, at: 4)
     symbols.appendTable(to: buffer)
   }
@@ -168,7 +162,7 @@ final class FlatWriter {
     if !segments.isEmpty { segments.removeAll() }
     if !state.value.attachments.isEmpty { state.value.attachments = [] }
     if !highKeys.isEmpty { highKeys.removeAll() }
-    state.value.message = 0
+    state.value.message.end()
     depth = 0
     promised = -1
     openCalls = 0
@@ -191,7 +185,7 @@ final class FlatWriter {
     buffer.truncate(to: start.position)
     symbols.takeBack(to: start.keyCount)
     clear()
-    state.value.beginMessage()
+    state.value.message.begin()
   }
 
   @inline(__always)

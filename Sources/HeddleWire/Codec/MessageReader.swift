@@ -36,9 +36,7 @@ final class MessageReader {
     /// How many trails were used since they were cleared.
     var usedTrails = 0
     var openCalls = 0
-    /// Different for each message, and 0 for none.
-    var message: UInt32 = 0
-    var lastMessage: UInt32 = 0
+    var message = MessageNumber()
     /// The place of the value that is read: a message has one, a series several.
     var root = WireLimit.header
     /// Entries by key number, of containers that are large and were read out of order; by position of the container.
@@ -120,7 +118,7 @@ final class MessageReader {
 
   /// Names the message, so that a container which outlived its own is recognised.
   var message: UInt32 {
-    @inline(__always) get { state.value.message }
+    @inline(__always) get { state.value.message.current }
   }
   /// Says that it is being read; thrown by whatever outlived it.
   @inline(__always)
@@ -150,8 +148,7 @@ final class MessageReader {
     var position = 4
     guard message.count <= WireLimit.message else { throw .corrupted("The message has \(message.count) bytes.") }
     let first = try message.byte(at: 0)
-    state.value.lastMessage = state.value.lastMessage == .max ? 1 : state.value.lastMessage &+ 1
-    state.value.message = state.value.lastMessage
+    state.value.message.begin()
     state.value.root = WireLimit.header
     if first == WireLimit.bare {
       // Without a container nobody asks for keys, so those of the message before may stay.
@@ -182,7 +179,7 @@ final class MessageReader {
   /// Forgets the message.
   func end() {
     bytes = .empty
-    state.value.message = 0
+    state.value.message.end()
     segments.removeAll()
     for depth in 0..<usedTrails { unsafe trails[depth] = Trail() }
     usedTrails = 0

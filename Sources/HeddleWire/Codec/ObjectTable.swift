@@ -3,7 +3,7 @@
 /// Not `Sendable`.
 @safe
 final class ObjectTable<Object: AnyObject> {
-  /// SAFETY: each is one of `owned`, which only grows until both are emptied.
+  /// SAFETY: each is one of `owned`, which only grows.
   private let table = unsafe TypeTable<Unmanaged<Object>>()
   private var owned: ContiguousArray<Object> = []
 
@@ -19,10 +19,5 @@ final class ObjectTable<Object: AnyObject> {
 
   func forEach(_ body: (Object) -> Void) {
     for object in owned { body(object) }
-  }
-
-  func removeAll() {
-    unsafe table.removeAll()
-    owned.removeAll()
   }
 }

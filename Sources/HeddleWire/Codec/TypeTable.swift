@@ -40,13 +40,4 @@ final class TypeTable<Value> {
     unsafe front[slot] = (id, value)
     return value
   }
-
-  func forEach(_ body: (Value) -> Void) {
-    for value in all.values { body(value) }
-  }
-
-  func removeAll() {
-    all.removeAll()
-    for slot in 0..<Self.slotCount { unsafe front[slot] = nil }
-  }
 }
