@@ -1,4 +1,4 @@
-import Synchronization
+public import Synchronization
 
 /// How far a job is.
 public enum FutureState: Sendable, Hashable, CaseIterable {
@@ -21,20 +21,20 @@ public class AnyFuture: @unchecked Sendable {
   /// Low bits: the stage and `toldBit`.
   ///
   /// Above: the first of those who wait, a retained `Waiter`, or nothing.
-  let word: Atomic<UInt>
+  @usableFromInline let word: Atomic<UInt>
   /// What whoever waits may do meanwhile, and whom to ask about a job that is not in our hands.
-  final let source: (any FutureSource)?
+  @usableFromInline final let source: (any FutureSource)?
 
-  enum Stage {
+  @usableFromInline enum Stage {
     static var pending: UInt { 0 }
     /// A thread runs the work. (A job in a process stays `pending` here; its source knows.)
     static var running: UInt { 1 }
     /// Somebody has won the right to end it and writes the outcome.
     static var ending: UInt { 2 }
-    static var succeeded: UInt { 3 }
+    @usableFromInline static var succeeded: UInt { 3 }
     static var failed: UInt { 4 }
     static var cancelled: UInt { 5 }
-    static var mask: UInt { 7 }
+    @usableFromInline static var mask: UInt { 7 }
     /// Somebody asked a running job to stop.
     static var toldBit: UInt { 8 }
     static var waiterMask: UInt { ~15 }
@@ -57,7 +57,7 @@ public class AnyFuture: @unchecked Sendable {
   /// Whether nobody has started the job, as far as the future itself knows.
   final var isPending: Bool { word.load(ordering: .acquiring) & Stage.mask == Stage.pending }
   /// Whether the job has ended.
-  public final var isDone: Bool { word.load(ordering: .acquiring) & Stage.mask >= Stage.succeeded }
+  @inlinable public final var isDone: Bool { word.load(ordering: .acquiring) & Stage.mask >= Stage.succeeded }
 
   /// Whether an output was written; for whoever holds the last reference.
   final var hasSucceeded: Bool { word.load(ordering: .relaxed) & Stage.mask == Stage.succeeded }
@@ -184,9 +184,16 @@ public class AnyFuture: @unchecked Sendable {
   ///
   /// The thread helps the executor for some microseconds before it gives itself up. An error says that the end would never come; it
   /// has not come then.
-  @discardableResult @inline(never) nonisolated(nonsending) final func park() async -> JobError? {
-    source?.help(self)
-    if isDone { return nil }
+  @discardableResult nonisolated(nonsending) final func park() async -> (any Error)? {
+    help()
+    return isDone ? nil : await sleep()
+  }
+  /// Helps the executor, for some microseconds.
+  ///
+  /// Apart from `sleep`: a job that ends meanwhile, as most short ones do, costs no asynchronous call.
+  @usableFromInline final func help() { source?.help(self) }
+  /// Gives the thread up until the end; an error says that it would never come.
+  @usableFromInline @inline(never) nonisolated(nonsending) final func sleep() async -> (any Error)? {
     let permit = source?.beginWait(for: self) ?? .granted
     if case .refused(let error) = permit { return isDone ? nil : error }
     defer { if case .noted = permit { source?.endWait(for: self) } }

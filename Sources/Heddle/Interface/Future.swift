@@ -12,8 +12,8 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
     case async(@Sendable () async throws -> Output)
   }
   @exclusivity(unchecked) private var work = Work.none
-  @exclusivity(unchecked) private var failure: (any Error)?
-  @exclusivity(unchecked) private var output = OutputStorage()
+  @exclusivity(unchecked) @usableFromInline var failure: (any Error)?
+  @exclusivity(unchecked) @usableFromInline var output = OutputStorage()
 
   deinit {
     if hasSucceeded { unsafe output.deinitialize(as: Output.self) }
@@ -45,16 +45,18 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
   ///
   /// - Throws: what the job threw, or a ``JobError``. Inside a job of the same thread pool the thread runs the other job meanwhile; a
   ///   wait that could never end throws code `wouldNeverEnd`.
-  public nonisolated(nonsending) var value: Output {
+  @inlinable public nonisolated(nonsending) var value: Output {
     get async throws {
-      if !isDone, let refusal = await park() { throw refusal }
+      if !isDone { help() }
+      if !isDone, let refusal = await sleep() { throw refusal }
       return try outcome()
     }
   }
   /// The output or the error, once there is one.
-  public nonisolated(nonsending) var result: Result<Output, any Error> {
+  @inlinable public nonisolated(nonsending) var result: Result<Output, any Error> {
     get async {
-      if !isDone, let refusal = await park() { return .failure(refusal) }
+      if !isDone { help() }
+      if !isDone, let refusal = await sleep() { return .failure(refusal) }
       return Result { try outcome() }
     }
   }
@@ -89,7 +91,7 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
   }
 
   /// The outcome of a job that has ended.
-  func outcome() throws -> Output {
+  @inlinable func outcome() throws -> Output {
     // Whoever was resumed has seen the end already; this load says so to the compiler and to the thread sanitizer.
     precondition(isDone, "an outcome was asked for before its end")
     if let failure = unsafe failure { throw failure }

@@ -2,16 +2,18 @@
 ///
 /// An `Output?` would do, but in a generic class each use of it asks the runtime for the metadata of `Optional<Output>`, some 25 ns a
 /// time and thrice a job. Who owns this knows whether there is a value, and of what type.
-@safe struct OutputStorage {
+@usableFromInline @safe struct OutputStorage {
   /// Three words: what fits lies here, anything else in memory of its own that the first word points to.
-  private var words: (UInt, UInt, UInt) = (0, 0, 0)
+  @usableFromInline var words: (UInt, UInt, UInt) = (0, 0, 0)
 
-  @inline(__always)
-  private static func fits<Value>(_ type: Value.Type) -> Bool {
+  @usableFromInline init() {}
+
+  @inlinable @inline(__always)
+  static func fits<Value>(_ type: Value.Type) -> Bool {
     MemoryLayout<Value>.size <= MemoryLayout<(UInt, UInt, UInt)>.size && MemoryLayout<Value>.alignment <= MemoryLayout<UInt>.alignment
   }
   /// Takes a value where there is none.
-  @inline(__always)
+  @inlinable @inline(__always)
   mutating func initialize<Value>(to value: Value) {
     if Self.fits(Value.self) {
       // SAFETY: the words are large enough and aligned, and an object's stored property does not move.
@@ -25,7 +27,7 @@
     }
   }
   /// A copy of the value, which is there and of that type.
-  @inline(__always)
+  @inlinable @inline(__always)
   func read<Value>(as type: Value.Type) -> Value {
     // SAFETY: whoever asks knows that the value is there.
     if Self.fits(Value.self) {

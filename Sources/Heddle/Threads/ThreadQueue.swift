@@ -135,12 +135,12 @@ final class ThreadQueue: Sendable {
     parker.unpark()
     return wanted
   }
-  /// Whether the thread of `batch` leaves: there are too many, or, where it sleeps, nothing has come for long.
-  private func leaves(_ batch: ThreadBatch, sleeping: Bool) -> Bool {
+  /// Whether the thread of `batch` leaves: there are too many, or, where it has slept, nothing has come for long.
+  private func leaves(_ batch: ThreadBatch, hasSlept: Bool) -> Bool {
     state.withLock { state in
       if state.isClosed { return false }
       // Work that came meanwhile counts on whoever slept.
-      guard state.live > state.limit || sleeping && state.queues.allSatisfy(\.isEmpty) else { return false }
+      guard state.live > state.limit || hasSlept && state.queues.allSatisfy(\.isEmpty) else { return false }
       state.live -= 1
       isCrowded.store(state.live > state.limit, ordering: .sequentiallyConsistent)
       state.batches.removeAll { $0 === batch }
@@ -148,7 +148,6 @@ final class ThreadQueue: Sendable {
         state.queues[JobPriority.medium.rawValue].push(work)
         count.add(1, ordering: .relaxed)
       }
-      if sleeping { sleepers.subtract(1, ordering: .sequentiallyConsistent) }
       return true
     }
   }
@@ -175,7 +174,7 @@ final class ThreadQueue: Sendable {
   func next(_ own: ThreadBatch) -> ThreadWork? {
     var idleEnd: MonotonicTime?
     while true {
-      if isCrowded.load(ordering: .relaxed) && leaves(own, sleeping: false) {
+      if isCrowded.load(ordering: .relaxed) && leaves(own, hasSlept: false) {
         // What it gave back, and what it would have looked for, is the others'.
         wakeIfNeeded()
         return nil
@@ -206,14 +205,16 @@ final class ThreadQueue: Sendable {
       var work = takeNow(own)
       // The last look is under the lock: a push is before it, and seen, or after it, and sees this sleeper.
       let (isClosed, isEmpty) = state.withLock { state in (state.isClosed, state.queues.allSatisfy(\.isEmpty)) }
-      if work == nil && !isClosed && isEmpty {
+      let sleeps = work == nil && !isClosed && isEmpty
+      if sleeps {
         if idleEnd == nil, let idleTimeout { idleEnd = .now + idleTimeout }
         if !isCrowded.load(ordering: .sequentiallyConsistent) { parker.park(ticket: ticket, until: idleEnd ?? .distantFuture) }
         isWaking.store(false, ordering: .sequentiallyConsistent)
-        if let idleEnd, idleEnd <= .now, leaves(own, sleeping: true) { return nil }
       }
       sleepers.subtract(1, ordering: .sequentiallyConsistent)
       if work == nil && !isClosed { work = takeNow(own) }
+      // The clock is asked last: who was woken for work is waited for.
+      if work == nil, sleeps, let idleEnd, idleEnd <= .now, leaves(own, hasSlept: true) { return nil }
       if let work {
         // Wake-ups are passed on: while one searched, several came and nobody was woken for them.
         if hasMore { wakeIfNeeded() }
