@@ -2,15 +2,19 @@ public import CHeddle
 public import Synchronization
 
 // SAFETY: `state` is only reached inside `withLock`, which holds `word`; both live as long as this owner.
-/// A lock and what it guards, as one object.
+/// A lock and what it guards, as one piece of memory: who takes the lock has what it guards in its cache.
 ///
 /// For critical sections of some instructions: it spins before it sleeps.
 ///
 /// No user code, continuation or blocking call may run inside `withLock`. `Synchronization.Mutex` hands over in the kernel
 /// on Linux, which costs microseconds when a submitter and a worker thread meet; this one costs one exchange each way.
 @safe public struct Locked<State: ~Copyable>: ~Copyable, @unchecked Sendable {
-  @usableFromInline let word: UnsafeMutablePointer<Atomic<UInt32>>
-  @usableFromInline let state: UnsafeMutablePointer<State>
+  @usableFromInline struct Content: ~Copyable {
+    @usableFromInline let word = Atomic<UInt32>(Locked.free)
+    @usableFromInline var state: State
+    @usableFromInline init(_ state: consuming State) { self.state = state }
+  }
+  @usableFromInline let content: UnsafeMutablePointer<Content>
 
   /// Free.
   ///
@@ -29,50 +33,48 @@ public import Synchronization
 
   /// A free lock around `initial`.
   public init(_ initial: consuming State) {
-    unsafe word = .allocate(capacity: 1)
-    unsafe word.initialize(to: Atomic(Self.free))
-    unsafe state = .allocate(capacity: 1)
-    unsafe state.initialize(to: initial)
+    unsafe content = .allocate(capacity: 1)
+    unsafe content.initialize(to: Content(initial))
   }
-  deinit {
-    unsafe word.deinitialize(count: 1).deallocate()
-    unsafe state.deinitialize(count: 1).deallocate()
-  }
+  deinit { unsafe content.deinitialize(count: 1).deallocate() }
 
   /// Runs `body` with the lock held.
   @inlinable @inline(__always)
   public func withLock<Result: ~Copyable, Failure: Error>(_ body: (inout State) throws(Failure) -> Result) throws(Failure) -> Result {
     lock()
     defer { unlock() }
-    return unsafe try body(&state.pointee)
+    return unsafe try body(&content.pointee.state)
   }
   /// Runs `body` unless the lock is held: then nil, at once.
   @inlinable @inline(__always)
   public func withLockIfFree<Result>(_ body: (inout State) -> Result) -> Result? {
     guard tryLock() else { return nil }
     defer { unlock() }
-    return unsafe body(&state.pointee)
+    return unsafe body(&content.pointee.state)
   }
 
   @inlinable @inline(__always) func tryLock() -> Bool {
-    unsafe word.pointee.compareExchange(expected: Self.free, desired: Self.held, successOrdering: .acquiring, failureOrdering: .relaxed)
-      .exchanged
+    unsafe content.pointee.word.compareExchange(
+      expected: Self.free, desired: Self.held, successOrdering: .acquiring, failureOrdering: .relaxed
+    )
+    .exchanged
   }
   @inlinable @inline(__always) func lock() { if !tryLock() { lockSlowly() } }
   @inlinable @inline(__always) func unlock() {
-    if unsafe word.pointee.exchange(Self.free, ordering: .releasing) == Self.contended { wakeOne() }
+    if unsafe content.pointee.word.exchange(Self.free, ordering: .releasing) == Self.contended { wakeOne() }
   }
+  // The word comes first.
   @usableFromInline @inline(never) func lockSlowly() {
     for _ in 0..<Self.spinLimit {
-      if unsafe word.pointee.load(ordering: .relaxed) == Self.free && tryLock() { return }
+      if unsafe content.pointee.word.load(ordering: .relaxed) == Self.free && tryLock() { return }
       heddle_pause()
     }
-    while unsafe word.pointee.exchange(Self.contended, ordering: .acquiring) != Self.free {
-      unsafe heddle_futex_wait(UnsafeRawPointer(word).assumingMemoryBound(to: UInt32.self), Self.contended, .max)
+    while unsafe content.pointee.word.exchange(Self.contended, ordering: .acquiring) != Self.free {
+      unsafe heddle_futex_wait(UnsafeRawPointer(content).assumingMemoryBound(to: UInt32.self), Self.contended, .max)
     }
   }
   @usableFromInline @inline(never) func wakeOne() {
-    unsafe heddle_futex_wake(UnsafeRawPointer(word).assumingMemoryBound(to: UInt32.self), 1)
+    unsafe heddle_futex_wake(UnsafeRawPointer(content).assumingMemoryBound(to: UInt32.self), 1)
   }
 }
 

@@ -11,8 +11,17 @@ package final class SpinBudget: Sendable {
   private let least: Int
   private let budget: Atomic<Int>
   private let short = Atomic<Int>(0)
+  /// How many times in a row it was cheap to give way, up to `trust`.
+  private let cheap = Atomic<Int>(0)
   /// Of so many looks that are shorter than the whole one is the whole; a power of two.
   private static let probeInterval = 32
+
+  /// How long one looks before it gives way to who was woken: a microsecond, or less where that was cheap so many times in a row.
+  ///
+  /// Unit: pauses.
+  private static let patience = 40
+  private static let haste = 4
+  private static let trust = 8
 
   /// How many pauses one looks who would take a processor from those that it waits for: long enough for what comes at once.
   package static let crowded = 60
@@ -33,11 +42,28 @@ package final class SpinBudget: Sendable {
   ///
   /// Who is waited for may be waiting for this very processor: after ten microseconds it gets it, once. Not again and again: two that
   /// give way to each other stay on one processor, where two that do not are soon moved apart.
+  @inline(__always) package static func pause(after count: Int) { if count == 400 { heddle_yield() } else { heddle_pause() } }
+  /// The same for one that may wait for a wake-up.
   ///
-  /// - Parameter isAwaitingWakeUp: who is waited for was woken and does not run yet. The kernel likes to wake it on the processor of who woke it,
-  ///   so it gets that after a microsecond, once: a third program that computes there would get it too, for a whole time slice.
-  @inline(__always) package static func pause(after count: Int, isAwaitingWakeUp: @autoclosure () -> Bool = false) {
-    if count == 400 || count == 40 && isAwaitingWakeUp() { heddle_yield() } else { heddle_pause() }
+  /// - Parameters:
+  ///   - wasWoken: who is waited for was woken and does not run yet. The kernel likes to wake it on the processor of who woke it, so it gets that
+  ///     soon, once.
+  ///   - isAwaited: the same, or who is waited for had begun to look and does not get its processor.
+  @inline(__always) package func pause(after count: Int, wasWoken: @autoclosure () -> Bool, isAwaited: @autoclosure () -> Bool) {
+    if count == Self.haste && isTrusting && wasWoken() || count == Self.patience && isAwaited() {
+      giveWay()
+    } else {
+      Self.pause(after: count)
+    }
+  }
+  /// Whether to give way was cheap each of the last times.
+  private var isTrusting: Bool { cheap.load(ordering: .relaxed) >= Self.trust }
+  /// A third program that computes there would get the processor too, for a whole time slice; then one is patient for a while, and
+  /// who was woken mostly runs by then, on the processor that the kernel took from that program.
+  @inline(never) private func giveWay() {
+    let wasQuick = heddle_yield_is_quick()
+    let count = cheap.load(ordering: .relaxed)
+    if !wasQuick { cheap.store(0, ordering: .relaxed) } else if count < Self.trust { cheap.store(count + 1, ordering: .relaxed) }
   }
   /// How long to look this time, where processors idle.
   package func next() -> Int {

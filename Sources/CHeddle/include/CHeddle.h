@@ -29,6 +29,8 @@ static inline void heddle_pause(void) {
 }
 /// Lets another thread of this processor run.
 void heddle_yield(void);
+/// The same; returns whether this thread had its processor back before some 100 µs had passed: much less than a time slice.
+bool heddle_yield_is_quick(void);
 /// The processors that this thread may run on by its affinity; 0 where that cannot be read.
 int heddle_affinity_count(void);
 

@@ -90,7 +90,7 @@ public class AnyFuture: @unchecked Sendable {
   /// Wins the right to end the job.
   ///
   /// Whoever gets `true` must write the outcome and call `end`.
-  final func beginEnding(pendingOnly: Bool = false) -> Bool {
+  @usableFromInline final func beginEnding(pendingOnly: Bool = false) -> Bool {
     var old = word.load(ordering: .relaxed)
     while old & Stage.mask == Stage.pending || (!pendingOnly && old & Stage.mask == Stage.running) {
       let (exchanged, now) = word.compareExchange(
@@ -103,7 +103,7 @@ public class AnyFuture: @unchecked Sendable {
   /// Publishes the outcome and wakes all who wait.
   ///
   /// Their code runs here: no lock may be held.
-  final func end(_ stage: UInt) {
+  @usableFromInline final func end(_ stage: UInt) {
     // The told bit cannot change any more: only a running job is told.
     let told = word.load(ordering: .relaxed) & Stage.toldBit
     let old = word.exchange(stage | told, ordering: .acquiringAndReleasing)
@@ -143,8 +143,8 @@ public class AnyFuture: @unchecked Sendable {
   nonisolated(nonsending) func executeAsync() async {}
   /// One of several results has come and is about to be decoded; called under the pool's lock.
   func willReceive() {}
-  /// Whether `executeAsync` is to be called; only after `start`, since the work is gone when it is done.
-  var isAsync: Bool { false }
+  /// What runs the work; only after `start`, since the work is gone when it is done.
+  var kind: WorkKind { .plain }
 
   // MARK: Waiting
 
@@ -202,6 +202,16 @@ public class AnyFuture: @unchecked Sendable {
     }
     return nil
   }
+}
+
+/// What runs a future's work.
+@usableFromInline enum WorkKind {
+  /// `execute`.
+  case plain
+  /// `executeAsync`.
+  case async
+  /// `executeAsync`, or the type of the job itself.
+  case job(any Job.Type)
 }
 
 /// The executor behind a future.

@@ -6,17 +6,26 @@ import Synchronization
 /// How one job ends, exactly once: its output, or why there is none.
 public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
   /// What a thread runs.
-  private enum Work {
+  @usableFromInline enum Work {
     case none
     case plain(@Sendable () throws -> Output)
     case async(@Sendable () async throws -> Output)
+    /// A job, which lies where its output will.
+    case job(any Job.Type)
   }
-  @exclusivity(unchecked) private var work = Work.none
+  @exclusivity(unchecked) @usableFromInline var work = Work.none
+  /// The output is plain words, which need no end.
+  @exclusivity(unchecked) @usableFromInline var isPlain = false
   @exclusivity(unchecked) @usableFromInline var failure: (any Error)?
   @exclusivity(unchecked) @usableFromInline var output = OutputStorage()
 
   deinit {
-    if hasSucceeded { unsafe output.deinitialize(as: Output.self) }
+    if hasSucceeded {
+      // Asked here, the type's metadata would have to be looked at for each.
+      if unsafe !isPlain { unsafe output.deinitialize(as: Output.self) }
+    } else if case .job(let type) = unsafe work {
+      dropJob(type)
+    }
   }
 
   /// For a job that is run elsewhere.
@@ -33,6 +42,15 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
     super.init(source: source)
   }
 
+  /// For a job that a thread runs, as it is.
+  ///
+  /// No closure of it: who submits would allocate that, and the thread free it.
+  @inlinable init<J: Job>(for job: J, in source: any FutureSource) where J.Output == Output {
+    unsafe output.initialize(to: job)
+    unsafe work = .job(J.self)
+    super.init(source: source)
+  }
+
   /// Gives a future its work; before it is handed out.
   func assign(_ asyncWork: @escaping @Sendable () async throws -> Output) { unsafe work = .async(asyncWork) }
 
@@ -45,8 +63,8 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
   ///
   /// - Throws: what the job threw, or a ``JobError``. Inside a job of the same thread pool the thread runs the other job meanwhile; a
   ///   wait that could never end throws code `wouldNeverEnd`.
-  @inlinable public nonisolated(nonsending) var value: Output {
-    get async throws {
+  public nonisolated(nonsending) var value: Output {
+    @inlinable @inline(__always) get async throws {
       if !isDone { help() }
       if !isDone, let refusal = await sleep() { throw refusal }
       return try outcome()
@@ -101,11 +119,7 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
   // MARK: For executors
 
   /// Ends it with an output unless it has ended.
-  package func succeed(_ value: consuming Output) {
-    guard beginEnding() else { return }
-    unsafe output.initialize(to: value)
-    end(Stage.succeeded)
-  }
+  package func succeed(_ value: consuming Output) { _finish(value) }
   /// Ends it with an error unless it has ended.
   package func fail(with error: any Error) { fail(error) }
   /// One that has failed.
@@ -122,19 +136,54 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
   }
   override func writeFailure(_ error: any Error) { unsafe failure = error }
 
-  override var isAsync: Bool { if case .async = unsafe work { true } else { false } }
+  override var kind: WorkKind {
+    switch unsafe work {
+    case .none, .plain: .plain
+    case .async: .async
+    case .job(let type): .job(type)
+    }
+  }
   override func execute() {
     guard case .plain(let work) = unsafe work else { return }
     do { finish(try work()) } catch { finish(throwing: error) }
   }
   override nonisolated(nonsending) func executeAsync() async {
-    guard case .async(let work) = unsafe work else { return }
-    do { finish(try await work()) } catch { finish(throwing: error) }
+    switch unsafe work {
+    case .none, .plain: break
+    case .async(let work): do { finish(try await work()) } catch { finish(throwing: error) }
+    case .job(let type): await execute(type)
+    }
   }
+  private nonisolated(nonsending) func execute<J: Job>(_: J.Type) async {
+    // SAFETY: who makes the future of a job says its type.
+    let future = unsafe unsafeDowncast(self, to: Future<J.Output>.self)
+    do {
+      let output = try await future._takeJob(J.self).run()
+      future._finish(output)
+    } catch { _finish(throwing: error) }
+  }
+  private func dropJob<J: Job>(_: J.Type) { unsafe output.deinitialize(as: J.self) }
   private func finish(_ value: Output) {
     unsafe work = .none
     succeed(value)
   }
+
+  // MARK: For Job's own `_serve`, and for nothing else
+
+  /// The job, once.
+  @inlinable public func _takeJob<J: Job>(_: J.Type) -> J {
+    unsafe work = .none
+    return unsafe output.take(as: J.self)
+  }
+  /// Ends it with an output unless it has ended.
+  @inlinable public func _finish(_ value: consuming Output) {
+    guard beginEnding() else { return }
+    unsafe isPlain = OutputStorage.isPlain(Output.self)
+    unsafe output.initialize(to: value)
+    end(Stage.succeeded)
+  }
+  /// Ends it with what the job threw unless it has ended.
+  public func _finish(throwing error: any Error) { finish(throwing: error) }
   private func finish(throwing error: any Error) {
     unsafe work = .none
     if wasTold && error is CancellationError {

@@ -27,6 +27,8 @@ public protocol Job<Output>: Codable, Sendable {
 
   /// What a worker calls; there is an implementation for all.
   @concurrent static func _serve(_ feed: _JobFeed) async
+  /// What a thread calls; there is an implementation for all.
+  @concurrent static func _serve(_ feed: _ThreadFeed) async
 }
 
 extension Job {

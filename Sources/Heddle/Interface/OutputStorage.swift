@@ -12,6 +12,9 @@
   static func fits<Value>(_ type: Value.Type) -> Bool {
     MemoryLayout<Value>.size <= MemoryLayout<(UInt, UInt, UInt)>.size && MemoryLayout<Value>.alignment <= MemoryLayout<UInt>.alignment
   }
+  /// Whether a value of that type is words that lie here and need no end.
+  @inlinable @inline(__always)
+  static func isPlain<Value>(_ type: Value.Type) -> Bool { fits(type) && _isPOD(type) }
   /// Takes a value where there is none.
   @inlinable @inline(__always)
   mutating func initialize<Value>(to value: Value) {
@@ -34,6 +37,18 @@
       unsafe withUnsafeBytes(of: words) { bytes in unsafe bytes.baseAddress!.assumingMemoryBound(to: Value.self).pointee }
     } else {
       unsafe UnsafePointer<Value>(bitPattern: words.0)!.pointee
+    }
+  }
+  /// Moves the value out, which is there and of that type.
+  @inlinable @inline(__always)
+  mutating func take<Value>(as type: Value.Type) -> Value {
+    // SAFETY: as in `read`; afterwards there is none.
+    if Self.fits(Value.self) {
+      return unsafe withUnsafeMutableBytes(of: &words) { bytes in unsafe bytes.baseAddress!.assumingMemoryBound(to: Value.self).move() }
+    } else {
+      let memory = unsafe UnsafeMutablePointer<Value>(bitPattern: words.0)!
+      defer { unsafe memory.deallocate() }
+      return unsafe memory.move()
     }
   }
   /// Ends the value, which is there and of that type.

@@ -65,7 +65,7 @@ import Synchronization
 
   // MARK: On a thread
 
-  @usableFromInline override var isAsync: Bool { true }
+  @usableFromInline override var kind: WorkKind { .async }
   @usableFromInline override nonisolated(nonsending) func executeAsync() async {
     guard let body = unsafe body else { return }
     let begin = heddle_monotonic_nanoseconds()

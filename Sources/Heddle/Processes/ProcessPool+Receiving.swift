@@ -189,10 +189,10 @@ extension ProcessPool {
         }
         if hasMoved { idle = 0 }
       }
-      let isAwaitingWakeUp = {
+      let isAsleep = {
         unsafe borrowed.contains { unsafe $0._withUnsafeGuaranteedRef { $0.held.load(ordering: .relaxed) > 0 && $0.sleeps } }
       }
-      SpinBudget.pause(after: idle, isAwaitingWakeUp: isAwaitingWakeUp())
+      helpBudget.pause(after: idle, wasWoken: isAsleep(), isAwaited: isAsleep())
       idle += 1
     }
   }

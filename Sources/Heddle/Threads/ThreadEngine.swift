@@ -144,7 +144,7 @@ import Synchronization
     let budget = isCrowded ? SpinBudget.crowded : helpBudget.next()
     var spins = 0
     while spins < budget && !future.isDone {
-      SpinBudget.pause(after: spins, isAwaitingWakeUp: queue.isUntaken)
+      helpBudget.pause(after: spins, wasWoken: queue.isWakingOne, isAwaited: queue.isUntaken)
       spins += 1
     }
     if !isCrowded { helpBudget.looked(budget, inVain: !future.isDone) }

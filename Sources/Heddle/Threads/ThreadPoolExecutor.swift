@@ -50,7 +50,7 @@ public final class ThreadPoolExecutor: JobExecutor, BoundedExecutor, ChunkingExe
   /// A retry after an error waits on the job's thread. Fails with `queueFull` where ``ThreadPoolConfiguration/maxPending`` jobs wait.
   @inlinable public func submit<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
     guard options.areStandard else { return enter(options) { try await job.run() } }
-    let future = Future<J.Output>(forAsyncWorkOf: source) { try await job.run() }
+    let future = Future<J.Output>(for: job, in: source)
     enter(future)
     return future
   }
@@ -80,7 +80,7 @@ public final class ThreadPoolExecutor: JobExecutor, BoundedExecutor, ChunkingExe
   func submitAdmitted<J: Job>(_ job: J, options: JobOptions) -> Future<J.Output> {
     let future =
       options.areStandard
-      ? Future<J.Output>(forAsyncWorkOf: engine) { try await job.run() }
+      ? Future<J.Output>(for: job, in: engine)
       : engine.future(options) { try await job.run() }
     push(future, priority: options.priority)
     return future

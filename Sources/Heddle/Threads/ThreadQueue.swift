@@ -2,28 +2,19 @@ import CHeddle
 import HeddleSystem
 import Synchronization
 
-/// What waits for a thread.
-@safe enum ThreadWork {
-  /// A job or a closure.
-  case future(Unmanaged<AnyFuture>)
-  /// A step of a Swift task that prefers this executor.
-  case step(UnownedJob)
-}
-
 /// The waiting work of a thread pool, and the threads that sleep for want of it.
 ///
 /// How no wake-up is lost: Threads/README.md.
 final class ThreadQueue: Sendable {
-  /// One first-in first-out queue a priority.
-  private struct State {
-    var queues: [FIFO] = [FIFO(), FIFO(), FIFO()]
+  private struct State: ~Copyable {
     var isClosed = false
-    /// Threads that were ever wanted, less those that could not be started.
-    var started = 0
-    /// Of those the ones that have not left.
+    /// Of the threads that were started the ones that have not left.
     var live = 0
     /// How many there may be.
     var limit: Int
+    var queues = WorkQueues()
+    /// Threads that were ever wanted, less those that could not be started.
+    var started = 0
     /// What each thread took beside the work it runs; others may take it from there.
     var batches: [ThreadBatch] = []
   }
@@ -86,7 +77,7 @@ final class ThreadQueue: Sendable {
   func push(_ work: ThreadWork, priority: JobPriority = .medium) -> Pushed {
     let pushed = state.withLock { state -> Pushed in
       if state.isClosed { return .closed }
-      state.queues[priority.rawValue].push(work)
+      state.queues.push(work, priority)
       count.add(1, ordering: .relaxed)
       // A sleeper that was woken counts until it runs: what waits must not be more than those who are free to take it.
       let free = sleepers.load(ordering: .relaxed) + (isSearching.load(ordering: .relaxed) ? 1 : 0)
@@ -140,12 +131,12 @@ final class ThreadQueue: Sendable {
     state.withLock { state in
       if state.isClosed { return false }
       // Work that came meanwhile counts on whoever slept.
-      guard state.live > state.limit || hasSlept && state.queues.allSatisfy(\.isEmpty) else { return false }
+      guard state.live > state.limit || hasSlept && state.queues.isEmpty else { return false }
       state.live -= 1
       isCrowded.store(state.live > state.limit, ordering: .sequentiallyConsistent)
       state.batches.removeAll { $0 === batch }
       while let work = batch.pop() {
-        state.queues[JobPriority.medium.rawValue].push(work)
+        state.queues.push(work)
         count.add(1, ordering: .relaxed)
       }
       return true
@@ -157,6 +148,8 @@ final class ThreadQueue: Sendable {
   }
   /// Whether something waits that no thread that is awake will take at once: one that was woken for it may not run yet.
   var isUntaken: Bool { count.load(ordering: .relaxed) > 0 && gatherers.load(ordering: .relaxed) == 0 }
+  /// Whether a thread was woken that does not look for work yet.
+  var isWakingOne: Bool { isWaking.load(ordering: .relaxed) }
   /// Threads that were wanted, less those that could not be started.
   var startedCount: Int { state.withLock { $0.started } }
   private func wakeIfNeeded() {
@@ -204,7 +197,7 @@ final class ThreadQueue: Sendable {
       isWaking.store(false, ordering: .sequentiallyConsistent)
       var work = takeNow(own)
       // The last look is under the lock: a push is before it, and seen, or after it, and sees this sleeper.
-      let (isClosed, isEmpty) = state.withLock { state in (state.isClosed, state.queues.allSatisfy(\.isEmpty)) }
+      let (isClosed, isEmpty) = state.withLock { state in (state.isClosed, state.queues.isEmpty) }
       let sleeps = work == nil && !isClosed && isEmpty
       if sleeps {
         if idleEnd == nil, let idleTimeout { idleEnd = .now + idleTimeout }
@@ -257,19 +250,14 @@ final class ThreadQueue: Sendable {
     var tookMore = false
     if count.load(ordering: .relaxed) > 0 {
       let work = state.withLock { state -> ThreadWork? in
-        for priority in [2, 1, 0] where !state.queues[priority].isEmpty {
-          // A share of what waits, so that a short queue is spread over the threads.
-          let share = min(Self.batchLimit, state.queues[priority].count / (2 * state.limit) + 1)
-          count.subtract(share, ordering: .relaxed)
-          let first = state.queues[priority].pop()
-          if share > 1 {
-            // Under both locks, so that one who looks for work sees it in the queue or here.
-            own.fill(from: &state.queues[priority], share - 1)
-            tookMore = true
-          }
-          return first
+        let taken = state.queues.pop(upTo: Self.batchLimit, oneOf: 2 * state.limit) { ring, share in
+          // Under both locks, so that one who looks for work sees it in the queue or here.
+          own.fill(from: &ring, share)
+          tookMore = true
         }
-        return nil
+        guard let taken else { return nil }
+        count.subtract(taken.count, ordering: .relaxed)
+        return taken.first
       }
       if let work {
         // What lies behind a job that may be long can be taken by others: they must not sleep.
@@ -285,24 +273,22 @@ final class ThreadQueue: Sendable {
   /// Takes out every future that waits.
   func takeAll() -> [AnyFuture] {
     state.withLock { state in
-      defer { count.store(state.queues.reduce(0) { $0 + $1.count }, ordering: .relaxed) }
+      defer { count.store(state.queues.count, ordering: .relaxed) }
       return takeFutures(&state)
     }
   }
   private func takeFutures(_ state: inout State) -> [AnyFuture] {
     var futures: [AnyFuture] = []
     // What threads took in advance has not started either.
-    for batch in state.batches { while let work = batch.pop() { state.queues[1].push(work) } }
-    for priority in state.queues.indices {
-      var steps: [ThreadWork] = []
-      while !state.queues[priority].isEmpty {
-        switch state.queues[priority].pop() {
-        case .future(let future): unsafe futures.append(future.takeRetainedValue())
-        case .step(let step): steps.append(.step(step))
-        }
+    for batch in state.batches { while let work = batch.pop() { state.queues.push(work) } }
+    var steps: [ThreadWork] = []
+    while let work = state.queues.pop() {
+      switch work {
+      case .future(let future): unsafe futures.append(future.takeRetainedValue())
+      case .step: steps.append(work)
       }
-      for step in steps { state.queues[priority].push(step) }
     }
+    for step in steps { state.queues.push(step) }
     return futures
   }
   /// Accepts nothing more.
@@ -311,83 +297,10 @@ final class ThreadQueue: Sendable {
   func close(dropping: Bool) -> [AnyFuture] {
     let dropped = state.withLock { state -> [AnyFuture] in
       state.isClosed = true
-      defer { count.store(state.queues.reduce(0) { $0 + $1.count }, ordering: .relaxed) }
+      defer { count.store(state.queues.count, ordering: .relaxed) }
       return dropping ? takeFutures(&state) : []
     }
     parker.unpark()
     return dropped
-  }
-}
-
-/// How many batches hold something, so that nobody need look at each of a thousand that are empty.
-final class FilledCount: Sendable {
-  private let count = Atomic<Int>(0)
-  var isZero: Bool { count.load(ordering: .sequentiallyConsistent) == 0 }
-  func add(_ change: Int) { count.wrappingAdd(change, ordering: .sequentiallyConsistent) }
-}
-
-/// What a thread took in advance.
-final class ThreadBatch: Sendable {
-  private let work = Locked(FIFO())
-  /// Changed under the lock of `work`.
-  private let filled: FilledCount
-  /// What lies here, for those who look without the lock.
-  private let count = Atomic<Int>(0)
-
-  /// Its thread has slept since it looked for work last; the thread's own.
-  private let hasSlept = Atomic<Bool>(false)
-
-  init(_ filled: FilledCount) { self.filled = filled }
-
-  func noteSleep() { hasSlept.store(true, ordering: .relaxed) }
-  func takeHasSlept() -> Bool {
-    defer { hasSlept.store(false, ordering: .relaxed) }
-    return hasSlept.load(ordering: .relaxed)
-  }
-  var size: Int { count.load(ordering: .sequentiallyConsistent) }
-  fileprivate func fill(from queue: inout FIFO, _ share: Int) {
-    work.withLock { work in
-      if work.isEmpty { filled.add(1) }
-      for _ in 0..<share { work.push(queue.pop()) }
-      count.store(work.count, ordering: .sequentiallyConsistent)
-    }
-  }
-  func pop() -> ThreadWork? {
-    guard count.load(ordering: .sequentiallyConsistent) > 0 else { return nil }
-    return work.withLock { work in
-      guard !work.isEmpty else { return nil }
-      defer {
-        count.store(work.count, ordering: .relaxed)
-        if work.isEmpty { filled.add(-1) }
-      }
-      return work.pop()
-    }
-  }
-}
-
-/// A queue of work that grows: a ring of a power of two.
-private struct FIFO {
-  private var slots: [ThreadWork?] = []
-  private var head = 0
-  private var tail = 0
-
-  var count: Int { tail &- head }
-  var isEmpty: Bool { head == tail }
-
-  mutating func push(_ work: ThreadWork) {
-    if count == slots.count { grow() }
-    slots[tail & (slots.count &- 1)] = work
-    tail &+= 1
-  }
-  mutating func pop() -> ThreadWork {
-    let index = head & (slots.count &- 1)
-    head &+= 1
-    defer { slots[index] = nil }
-    return slots[index]!
-  }
-  private mutating func grow() {
-    var larger = [ThreadWork?](repeating: nil, count: max(64, slots.count * 2))
-    for index in head..<tail { larger[index & (larger.count - 1)] = slots[index & (slots.count - 1)] }
-    slots = larger
   }
 }

@@ -31,7 +31,7 @@ extension WorkerThread {
     let lane = Lane()
     // A task of its own, or who cancels the inner job would cancel the outer one.
     let task = Task(executorPreference: lane) {
-      if future.start() { if future.isAsync { await future.executeAsync() } else { future.execute() } }
+      if future.start() { if case .plain = future.kind { future.execute() } else { await future.executeAsync() } }
       lane.close()
     }
     nested.withLock { $0.running.append((future, task)) }

@@ -52,6 +52,24 @@ final class WorkerThread: Sendable {
   ///
   /// true: the queue has no more for this thread; false: this task was cancelled by a job's canceller, another must take over.
   private nonisolated(nonsending) func serve() async -> Bool {
+    let feed = _ThreadFeed(self)
+    while let future = feed.advance() {
+      switch future.kind {
+      case .job(let type): await type._serve(feed)
+      case .async:
+        feed.begin()
+        await future.executeAsync()
+      case .plain:
+        feed.begin()
+        future.execute()
+      }
+    }
+    return !feed.wasTold
+  }
+  /// The next future, started; `giveUp` is to be called after its job.
+  ///
+  /// Blocks, and runs steps of tasks meanwhile. nil: the queue has no more for this thread.
+  func claim() -> AnyFuture? {
     while let work = queue.next(batch) {
       switch work {
       case .step(let step):
@@ -60,17 +78,21 @@ final class WorkerThread: Sendable {
         isInStep.store(false, ordering: .relaxed)
       case .future(let reference):
         let future = unsafe reference.takeRetainedValue()
-        let bits = unsafe UInt(bitPattern: Unmanaged.passUnretained(future).toOpaque())
-        current.store(bits, ordering: .releasing)
+        current.store(Self.bits(of: future), ordering: .releasing)
         // Only who has started it may look at its work: another thread may run it just now, inside a job that waits for it.
-        if future.start() { if future.isAsync { await future.executeAsync() } else { future.execute() } }
-        // Whoever borrows the word holds it for some instructions.
-        while !current.compareExchange(expected: bits, desired: 0, ordering: .acquiringAndReleasing).exchanged { heddle_pause() }
-        if future.wasTold { return false }
+        if future.start() { return future }
+        giveUp(future)
       }
     }
-    return true
+    return nil
   }
+  /// The future's job does not run here any more.
+  func giveUp(_ future: AnyFuture) {
+    let bits = Self.bits(of: future)
+    // Whoever borrows the word holds it for some instructions.
+    while !current.compareExchange(expected: bits, desired: 0, ordering: .acquiringAndReleasing).exchanged { heddle_pause() }
+  }
+  private static func bits(of future: AnyFuture) -> UInt { unsafe UInt(bitPattern: Unmanaged.passUnretained(future).toOpaque()) }
   /// The thread that the caller runs on, where that is one of a pool's.
   static var current: WorkerThread? {
     // SAFETY: the thread itself holds the object for as long as the word names it.

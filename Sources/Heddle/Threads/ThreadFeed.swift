@@ -1,0 +1,62 @@
+// SAFETY: only the thread's task touches it.
+/// Hands a thread's jobs of one type to that type, one after the other.
+///
+/// Public for ``Job``'s own `_serve`, and for nothing else.
+@safe public final class _ThreadFeed: @unchecked Sendable {
+  private let thread: WorkerThread
+  /// The future whose job this thread has started, or is to start.
+  @exclusivity(unchecked) private var claimed: AnyFuture?
+  @exclusivity(unchecked) private var hasBegun = false
+  /// The job that ended last was told to stop: this task is cancelled, and another must take over.
+  @exclusivity(unchecked) private var isOver = false
+
+  init(_ thread: WorkerThread) { self.thread = thread }
+  /// Whether another task must take over.
+  var wasTold: Bool { unsafe isOver }
+
+  /// The next future whose job is to run: the one that was claimed and not begun, or after the end of the last another one.
+  ///
+  /// Blocks. nil: the thread is to leave, or the task.
+  func advance() -> AnyFuture? {
+    if unsafe hasBegun, let last = unsafe claimed {
+      unsafe hasBegun = false
+      unsafe claimed = nil
+      thread.giveUp(last)
+      unsafe isOver = last.wasTold
+    }
+    if unsafe isOver { return nil }
+    if unsafe claimed == nil { unsafe claimed = thread.claim() }
+    return unsafe claimed
+  }
+  /// The job that `advance` gave begins.
+  func begin() { unsafe hasBegun = true }
+
+  /// The future of the next job; nil: the next is of another type.
+  ///
+  /// Blocks until there is one. Called again, it says that the job before has ended.
+  @inlinable public func next<J: Job>(_: J.Type) -> Future<J.Output>? {
+    guard let future = next(ObjectIdentifier(J.self)) else { return nil }
+    // SAFETY: who makes the future of a job says its type.
+    return unsafe unsafeDowncast(future, to: Future<J.Output>.self)
+  }
+  @usableFromInline func next(_ type: ObjectIdentifier) -> AnyFuture? {
+    guard let future = advance(), case .job(let job) = future.kind, ObjectIdentifier(job) == type else { return nil }
+    begin()
+    return future
+  }
+}
+
+extension Job {
+  /// Runs a thread's jobs of this type, as long as such come; the thread calls it, nobody else.
+  ///
+  /// Compiled into the module that declares the type, as its twin for worker processes is, and for the same reason. Short jobs of one type
+  /// need neither an asynchronous call nor memory of their own.
+  @inlinable @concurrent public static func _serve(_ feed: _ThreadFeed) async {
+    while let future = feed.next(Self.self) {
+      do {
+        let output = try await future._takeJob(Self.self).run()
+        future._finish(output)
+      } catch { future._finish(throwing: error) }
+    }
+  }
+}
