@@ -7,12 +7,17 @@
   /// The future whose job this thread has started, or is to start.
   @exclusivity(unchecked) private var claimed: AnyFuture?
   @exclusivity(unchecked) private var hasBegun = false
-  /// The job that ended last was told to stop: this task is cancelled, and another must take over.
-  @exclusivity(unchecked) private var isOver = false
+  private enum End {
+    /// The queue has no more for the thread, which it does not count any more.
+    case left
+    /// The job that ended last was told to stop: this task is cancelled, and another must take over.
+    case told
+  }
+  @exclusivity(unchecked) private var end: End?
 
   init(_ thread: WorkerThread) { self.thread = thread }
   /// Whether another task must take over.
-  var wasTold: Bool { unsafe isOver }
+  var wasTold: Bool { unsafe end == .told }
 
   /// The next future whose job is to run: the one that was claimed and not begun, or after the end of the last another one.
   ///
@@ -22,10 +27,13 @@
       unsafe hasBegun = false
       unsafe claimed = nil
       thread.giveUp(last)
-      unsafe isOver = last.wasTold
+      if last.wasTold { unsafe end = .told }
     }
-    if unsafe isOver { return nil }
-    if unsafe claimed == nil { unsafe claimed = thread.claim() }
+    if unsafe end != nil { return nil }
+    if unsafe claimed == nil {
+      unsafe claimed = thread.claim()
+      if unsafe claimed == nil { unsafe end = .left }
+    }
     return unsafe claimed
   }
   /// The job that `advance` gave begins.
