@@ -69,6 +69,25 @@ const void *heddle_metadata_of_descriptor(const void *descriptor) {
   return accessor(0);
 }
 
+const char *heddle_plain_type_name(const void *metadata) {
+  // A struct's metadata or an enum's: its kind, then its descriptor, whose third word is a relative pointer to the name.
+  uintptr_t kind = ((const uintptr_t *)metadata)[0];
+  if (kind != 0x200 && kind != 0x201) return NULL;
+  const char *descriptor = ((const char *const *)metadata)[1];
+  uint32_t flags;
+  int32_t offset;
+  memcpy(&flags, descriptor, sizeof flags);
+  memcpy(&offset, descriptor + 8, sizeof offset);
+  return flags & 0x80 ? NULL : descriptor + 8 + offset;
+}
+
+// The Swift runtime's own: what compiled code calls.
+extern const void *swift_getWitnessTable(const void *conformance, const void *metadata, const void *const *arguments);
+
+const void *heddle_witnesses_of_conformance(const void *conformance, const void *metadata) {
+  return swift_getWitnessTable(conformance, metadata, NULL);
+}
+
 // The Swift runtime's own. `isKnownUniquelyReferenced` asks it too, but takes a reference of its own where code is not optimized.
 extern bool swift_isUniquelyReferenced_nonNull_native(const void *object);
 

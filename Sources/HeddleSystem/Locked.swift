@@ -12,7 +12,7 @@ public import Synchronization
   @usableFromInline struct Content: ~Copyable {
     @usableFromInline let word = Atomic<UInt32>(Locked.free)
     @usableFromInline var state: State
-    @usableFromInline init(_ state: consuming State) { self.state = state }
+    @inlinable init(_ state: consuming State) { self.state = state }
   }
   @usableFromInline let content: UnsafeMutablePointer<Content>
 
@@ -32,7 +32,7 @@ public import Synchronization
   @usableFromInline static var spinLimit: Int { 100 }
 
   /// A free lock around `initial`.
-  public init(_ initial: consuming State) {
+  @inlinable public init(_ initial: consuming State) {
     unsafe content = .allocate(capacity: 1)
     unsafe content.initialize(to: Content(initial))
   }

@@ -39,9 +39,10 @@ public struct OutOfMemoryKills: Sendable, Hashable {
     return kills
   }
   private static func number(_ name: String, in text: String?) -> Int? {
-    for line in (text ?? "").split(separator: "\n") {
-      let fields = line.split(separator: " ")
-      if fields.count == 2, fields[0] == name { return Int(fields[1]) }
+    // By bytes, as in `cgroupMounts`: the machine's counts are 170 lines.
+    for line in (text ?? "").utf8.split(separator: UInt8(ascii: "\n")) where line.starts(with: name.utf8) {
+      let rest = line.dropFirst(name.utf8.count)
+      if rest.first == UInt8(ascii: " ") { return Int(Substring(rest.dropFirst())) }
     }
     return nil
   }

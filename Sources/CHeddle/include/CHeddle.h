@@ -225,5 +225,9 @@ bool heddle_image_base(const char *path, uint64_t *base);
 bool heddle_in_image(const void *address, size_t length);
 /// Calls the metadata accessor of a nominal type's context descriptor that has no generic parameters.
 const void *heddle_metadata_of_descriptor(const void *descriptor);
+/// The name, without its module, of a struct or an enum that has no generic parameters; NULL for any other type.
+const char *heddle_plain_type_name(const void *metadata);
+/// The witness table of a type without generic parameters for its conformance that this descriptor is of.
+const void *heddle_witnesses_of_conformance(const void *conformance, const void *metadata);
 
 #endif

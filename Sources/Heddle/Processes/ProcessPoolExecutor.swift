@@ -168,11 +168,18 @@ extension JobError {
 }
 
 extension WorkerRecipe {
+  #if os(Linux)
+    /// With a path, or the runtime looks for its backtracer all the same: 0.1 ms of each start.
+    private static let noBacktraces = "SWIFT_BACKTRACE=enable=no,swift-backtrace=/dev/null"
+  #else
+    private static let noBacktraces = "SWIFT_BACKTRACE=enable=no"
+  #endif
+
   /// This executable again, with the variable set that its entry looks for.
   static func sameExecutable(_ output: WorkerOutput) -> WorkerRecipe {
     var environment = ChildProcess.environment.filter { !$0.hasPrefix("HEDDLE_WORKER=") }
     // The runtime's backtracer takes 20 ms of a crash and stands between us and its signal, unless the user wants it.
-    if !environment.contains(where: { $0.hasPrefix("SWIFT_BACKTRACE=") }) { environment.append("SWIFT_BACKTRACE=enable=no") }
+    if !environment.contains(where: { $0.hasPrefix("SWIFT_BACKTRACE=") }) { environment.append(noBacktraces) }
     if let library = unsafe heddle_library_to_preload() {
       // The program is not ours (Swift in a library that python3 loaded): our entry never ran, so the library is preloaded.
       environment.removeAll { $0.hasPrefix("LD_PRELOAD=") }

@@ -11,7 +11,7 @@ final class SwiftReceiver<Output: Codable & Sendable>: ResultReceiver {
   /// - Throws: `JobError` with code `notEncodable` where a worker could not find the type.
   init(for job: any Job<Output>.Type) throws {
     self.job = job
-    guard let name = TypeName.name(of: job) else {
+    guard let name = TypeName.name(ofJob: job) else {
       throw JobError(
         code: .notEncodable,
         message: "A worker process cannot find the job type \(job): it is generic over, or nested in, something private or local. "

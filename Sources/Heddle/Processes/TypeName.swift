@@ -22,7 +22,55 @@ enum TypeName {
     return unsafe unsafeBitCast(metadata, to: Any.Type.self)
   }
 
+  // MARK: Job types
+
+  /// The same for a job type.
+  ///
+  /// Of one in the executable also where its conformance lies: the first look for a type by its name, and that for its conformance, take the
+  /// runtime 0.1 ms, which a worker's first job would wait for.
+  static func name(ofJob type: any Job.Type) -> String? { placesName(of: type) ?? name(of: type) }
+  static func job(named name: String) -> (any Job.Type)? {
+    guard let places = name.utf8.first == UInt8(ascii: "=") ? name.dropFirst().split(separator: ",") : nil else {
+      return type(named: name) as? any Job.Type
+    }
+    var base: UInt64 = 0
+    guard places.count == 2, let offset = UInt(places[0], radix: 16), let conformanceOffset = UInt(places[1], radix: 16),
+      unsafe heddle_image_base("", &base), let descriptor = unsafe UnsafeRawPointer(bitPattern: UInt(base) &+ offset),
+      let conformance = unsafe UnsafeRawPointer(bitPattern: UInt(base) &+ conformanceOffset), unsafe heddle_in_image(descriptor, 32),
+      unsafe heddle_in_image(conformance, 16), unsafe isPlain(descriptor),
+      let metadata = unsafe heddle_metadata_of_descriptor(descriptor),
+      let witnesses = unsafe heddle_witnesses_of_conformance(conformance, metadata)
+    else { return nil }
+    // SAFETY: what an `any Job.Type` is; the parent, which is trusted, took both places from one.
+    return unsafe unsafeBitCast((metadata, witnesses), to: (any Job.Type).self)
+  }
+  /// nil: the type or its conformance does not lie in the executable, or is made at run time.
+  private static func placesName(of type: any Job.Type) -> String? {
+    #if os(Linux)
+      // A worker is the very file that this process was started from. Of libraries only the paths are the same.
+      guard let place = unsafe descriptor(of: type), unsafe place.path.pointee == 0 else { return nil }
+      // Cast, or the compiler would hand over the type itself instead of the two words. A witness table begins with its conformance.
+      let witnesses = unsafe unsafeBitCast(type as any Job.Type, to: (UnsafeRawPointer, UnsafeRawPointer).self).1
+      let conformance = unsafe witnesses.load(as: UnsafeRawPointer.self)
+      var base: UInt64 = 0
+      var path: UnsafePointer<CChar>?
+      guard unsafe heddle_image_of(conformance, &base, &path), unsafe base == place.base else { return nil }
+      let offset = unsafe UInt(bitPattern: place.descriptor) &- UInt(place.base)
+      let conformanceOffset = unsafe UInt(bitPattern: conformance) &- UInt(place.base)
+      return "=" + String(offset, radix: 16) + "," + String(conformanceOffset, radix: 16)
+    #else
+      return nil
+    #endif
+  }
+
+  // MARK: Places
+
   private static func offsetName(of type: Any.Type) -> String? {
+    guard let place = unsafe descriptor(of: type) else { return nil }
+    return unsafe "@" + String(UInt(bitPattern: place.descriptor) &- UInt(place.base), radix: 16) + ":" + String(cString: place.path)
+  }
+  /// The descriptor of a type without generic parameters, and the image that it lies in.
+  private static func descriptor(of type: Any.Type) -> (descriptor: UnsafeRawPointer, base: UInt64, path: UnsafePointer<CChar>)? {
     // Metadata of a struct or enum: its kind, then its descriptor. A class has other words there and keeps the descriptor further on.
     let metadata = unsafe unsafeBitCast(type, to: UnsafePointer<UInt>.self)
     let place: Int
@@ -39,7 +87,7 @@ enum TypeName {
     var base: UInt64 = 0
     var path: UnsafePointer<CChar>?
     guard unsafe heddle_image_of(descriptor, &base, &path), let path = unsafe path else { return nil }
-    return unsafe "@" + String(UInt(bitPattern: descriptor) &- UInt(base), radix: 16) + ":" + String(cString: path)
+    return unsafe (descriptor, base, path)
   }
   #if canImport(ObjectiveC)
     /// Words before the descriptor in a class's metadata: isa, superclass, two of the cache, data, flags and sizes.

@@ -19,10 +19,10 @@
   /// Whether another task must take over.
   var wasTold: Bool { unsafe end == .told }
 
-  /// The next future whose job is to run: the one that was claimed and not begun, or after the end of the last another one.
+  /// What runs the next job: that of the future that was claimed and not begun, or after the end of the last of another one.
   ///
-  /// Blocks. nil: the thread is to leave, or the task.
-  func advance() -> AnyFuture? {
+  /// Blocks. nil: the thread is to leave, or the task. The future itself stays here: who asks serves many, and would keep the first.
+  func advance() -> WorkKind? {
     if unsafe hasBegun, let last = unsafe claimed {
       unsafe hasBegun = false
       unsafe claimed = nil
@@ -34,10 +34,13 @@
       unsafe claimed = thread.claim()
       if unsafe claimed == nil { unsafe end = .left }
     }
-    return unsafe claimed
+    return unsafe claimed?.kind
   }
-  /// The job that `advance` gave begins.
-  func begin() { unsafe hasBegun = true }
+  /// The future whose job begins now: the one that `advance` told of.
+  func begin() -> AnyFuture {
+    unsafe hasBegun = true
+    return unsafe claimed!
+  }
 
   /// The future of the next job; nil: the next is of another type.
   ///
@@ -48,9 +51,8 @@
     return unsafe unsafeDowncast(future, to: Future<J.Output>.self)
   }
   @usableFromInline func next(_ type: ObjectIdentifier) -> AnyFuture? {
-    guard let future = advance(), case .job(let job) = future.kind, ObjectIdentifier(job) == type else { return nil }
-    begin()
-    return future
+    guard case .job(let job)? = advance(), ObjectIdentifier(job) == type else { return nil }
+    return begin()
   }
 }
 

@@ -53,15 +53,11 @@ final class WorkerThread: Sendable {
   /// true: the queue has no more for this thread; false: this task was cancelled by a job's canceller, another must take over.
   private nonisolated(nonsending) func serve() async -> Bool {
     let feed = _ThreadFeed(self)
-    while let future = feed.advance() {
-      switch future.kind {
+    while let kind = feed.advance() {
+      switch kind {
       case .job(let type): await type._serve(feed)
-      case .async:
-        feed.begin()
-        await future.executeAsync()
-      case .plain:
-        feed.begin()
-        future.execute()
+      case .async: await feed.begin().executeAsync()
+      case .plain: feed.begin().execute()
       }
     }
     return !feed.wasTold

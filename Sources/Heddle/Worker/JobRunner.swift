@@ -8,7 +8,7 @@ class JobRunner {
 
   /// The runner for the type that the parent defined so.
   static func make(named name: String) -> JobRunner {
-    guard let type = TypeName.type(named: name) as? any Job.Type else { return UnknownTypeRunner(name: name) }
+    guard let type = TypeName.job(named: name) else { return UnknownTypeRunner(name: name) }
     return runner(type)
   }
   private static func runner<J: Job>(_: J.Type) -> JobRunner { TypedRunner<J>() }

@@ -4,7 +4,8 @@ final class BlockTypes {
 
   @inline(__always)
   func type<Value>(for type: Value.Type) -> (any BlockArray.Type)? {
-    table.value(for: type) { type as? any BlockArray.Type }
+    // Blocks are arrays, which are generic.
+    table.value(for: type) { PlainName.isNone(of: type, in: []) ? nil : type as? any BlockArray.Type }
   }
 }
 

@@ -37,6 +37,34 @@ extension Core {
         #expect((error as? Opaque)?.detail == "x")
       }
     }
+    @Test func `a thread without work keeps nothing of the last job or its future`() async throws {
+      try await withThreads(1) { pool in
+        let future = Weak(pool.submit(Bears(witness: Witness())))
+        try await eventually("the end of a future that nobody holds") { future.isGone }
+        // Where the future is held on, what the job carried is not.
+        let (held, carried) = submitWitness(pool)
+        _ = try await held.value
+        try await eventually("the end of what a job carried") { carried.isGone }
+        withExtendedLifetime(held) {}
+        // One that is cancelled before it starts lets go of it with its future.
+        let gate = ThreadGate()
+        let first = pool.submit { _ = gate.wait() }
+        let third = cancelWitness(pool)
+        gate.open()
+        try await first.value
+        try await eventually("the end of what a cancelled job carried") { third.isGone }
+      }
+    }
+    private func submitWitness(_ pool: ThreadPoolExecutor) -> (Future<Int>, Weak) {
+      let witness = Witness()
+      return (pool.submit(Bears(witness: witness)), Weak(witness))
+    }
+    private func cancelWitness(_ pool: ThreadPoolExecutor) -> Weak {
+      let witness = Witness()
+      let waiting = pool.submit(Bears(witness: witness))
+      #expect(waiting.cancel())
+      return Weak(witness)
+    }
     @Test func `up to maxWorkers jobs run at once, however they came`() async throws {
       // Each round is a barrier: if fewer than all run at once it never opens. Threads may be absent, asleep, or searching.
       for pause in [0, 0, 0, 1, 30] {
@@ -217,4 +245,15 @@ final class Arrivals: Sendable {
 }
 func threadName() -> String {
   text(of: "/proc/thread-self/comm").map { String($0.split(separator: "\n").first ?? "") } ?? ""
+}
+
+private final class Witness: Codable, Sendable {}
+private struct Bears: Job {
+  var witness: Witness
+  func run() async throws -> Int { 1 }
+}
+private final class Weak {
+  private weak var object: AnyObject?
+  var isGone: Bool { object == nil }
+  init(_ object: AnyObject) { self.object = object }
 }
