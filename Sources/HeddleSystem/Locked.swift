@@ -9,12 +9,11 @@ public import Synchronization
 /// No user code, continuation or blocking call may run inside `withLock`. `Synchronization.Mutex` hands over in the kernel
 /// on Linux, which costs microseconds when a submitter and a worker thread meet; this one costs one exchange each way.
 @safe public struct Locked<State: ~Copyable>: ~Copyable, @unchecked Sendable {
-  @usableFromInline struct Content: ~Copyable {
-    @usableFromInline let word = Atomic<UInt32>(Locked.free)
-    @usableFromInline var state: State
-    @inlinable init(_ state: consuming State) { self.state = state }
-  }
-  @usableFromInline let content: UnsafeMutablePointer<Content>
+  /// The word, and behind it the state.
+  @usableFromInline let memory: UnsafeMutableRawPointer
+  @inlinable var word: UnsafeMutablePointer<Atomic<UInt32>> { unsafe memory.assumingMemoryBound(to: Atomic<UInt32>.self) }
+  @inlinable var state: UnsafeMutablePointer<State> { unsafe (memory + Self.stateOffset).assumingMemoryBound(to: State.self) }
+  @inlinable static var stateOffset: Int { max(MemoryLayout<Atomic<UInt32>>.size, MemoryLayout<State>.alignment) }
 
   /// Free.
   ///
@@ -33,48 +32,53 @@ public import Synchronization
 
   /// A free lock around `initial`.
   @inlinable public init(_ initial: consuming State) {
-    unsafe content = .allocate(capacity: 1)
-    unsafe content.initialize(to: Content(initial))
+    let byteCount = Self.stateOffset + MemoryLayout<State>.size
+    unsafe memory = .allocate(byteCount: byteCount, alignment: max(MemoryLayout<UInt>.alignment, MemoryLayout<State>.alignment))
+    unsafe word.initialize(to: Atomic(Self.free))
+    unsafe state.initialize(to: initial)
   }
-  deinit { unsafe content.deinitialize(count: 1).deallocate() }
+  deinit {
+    unsafe word.deinitialize(count: 1)
+    unsafe state.deinitialize(count: 1)
+    unsafe memory.deallocate()
+  }
 
   /// Runs `body` with the lock held.
   @inlinable @inline(__always)
   public func withLock<Result: ~Copyable, Failure: Error>(_ body: (inout State) throws(Failure) -> Result) throws(Failure) -> Result {
     lock()
     defer { unlock() }
-    return unsafe try body(&content.pointee.state)
+    return unsafe try body(&state.pointee)
   }
   /// Runs `body` unless the lock is held: then nil, at once.
   @inlinable @inline(__always)
   public func withLockIfFree<Result>(_ body: (inout State) -> Result) -> Result? {
     guard tryLock() else { return nil }
     defer { unlock() }
-    return unsafe body(&content.pointee.state)
+    return unsafe body(&state.pointee)
   }
 
   @inlinable @inline(__always) func tryLock() -> Bool {
-    unsafe content.pointee.word.compareExchange(
+    unsafe word.pointee.compareExchange(
       expected: Self.free, desired: Self.held, successOrdering: .acquiring, failureOrdering: .relaxed
     )
     .exchanged
   }
   @inlinable @inline(__always) func lock() { if !tryLock() { lockSlowly() } }
   @inlinable @inline(__always) func unlock() {
-    if unsafe content.pointee.word.exchange(Self.free, ordering: .releasing) == Self.contended { wakeOne() }
+    if unsafe word.pointee.exchange(Self.free, ordering: .releasing) == Self.contended { wakeOne() }
   }
-  // The word comes first.
   @usableFromInline @inline(never) func lockSlowly() {
     for _ in 0..<Self.spinLimit {
-      if unsafe content.pointee.word.load(ordering: .relaxed) == Self.free && tryLock() { return }
+      if unsafe word.pointee.load(ordering: .relaxed) == Self.free && tryLock() { return }
       heddle_pause()
     }
-    while unsafe content.pointee.word.exchange(Self.contended, ordering: .acquiring) != Self.free {
-      unsafe heddle_futex_wait(UnsafeRawPointer(content).assumingMemoryBound(to: UInt32.self), Self.contended, .max)
+    while unsafe word.pointee.exchange(Self.contended, ordering: .acquiring) != Self.free {
+      unsafe heddle_futex_wait(UnsafeRawPointer(word).assumingMemoryBound(to: UInt32.self), Self.contended, .max)
     }
   }
   @usableFromInline @inline(never) func wakeOne() {
-    unsafe heddle_futex_wake(UnsafeRawPointer(content).assumingMemoryBound(to: UInt32.self), 1)
+    unsafe heddle_futex_wake(UnsafeRawPointer(word).assumingMemoryBound(to: UInt32.self), 1)
   }
 }
 
