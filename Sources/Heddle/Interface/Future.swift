@@ -112,6 +112,9 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
   @inlinable func outcome() throws -> Output {
     // Whoever was resumed has seen the end already; this load says so to the compiler and to the thread sanitizer.
     precondition(isDone, "an outcome was asked for before its end")
+    // Compiled into who asks, the output would be words like any others, and whoever holds no future but this one could let it go, with what
+    // the words point to, before the output is a reference of its own.
+    defer { withExtendedLifetime(self) {} }
     if let failure = unsafe failure { throw failure }
     return unsafe output.read(as: Output.self)
   }
