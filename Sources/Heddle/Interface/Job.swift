@@ -25,7 +25,7 @@ public protocol Job<Output>: Codable, Sendable {
   ///   another arrives as ``RemoteError``.
   nonisolated(nonsending) func run() async throws -> Output
 
-  /// What a worker calls; there is an implementation for all.
+  /// What a worker calls for jobs that come in chunks; there is an implementation for all.
   @concurrent static func _serve(_ feed: _JobFeed) async
   /// What a thread calls; there is an implementation for all.
   @concurrent static func _serve(_ feed: _ThreadFeed) async

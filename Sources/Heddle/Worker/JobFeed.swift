@@ -137,7 +137,7 @@ import HeddleWire
 }
 
 extension Job {
-  /// Runs a worker's jobs of this type, as long as such come; the worker calls it, nobody else.
+  /// Runs a worker's jobs of this type that come in chunks, as long as such come; the worker calls it, nobody else.
   ///
   /// Compiled into the module that declares the type, where the compiler knows `run()`: an `await` of a function that it does not know ends
   /// with a look for the executor to go on with, 40 ns each.

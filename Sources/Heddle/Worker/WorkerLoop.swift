@@ -89,7 +89,7 @@ import HeddleWire
       switch unsafe header.kind {
       case RequestKind.define:
         let name = unsafe ChunkDefinition.name(in: payload)
-        let runner = unsafe JobRunner.make(named: name ?? String(decoding: payload, as: UTF8.self))
+        let runner = unsafe JobRunner.make(named: name ?? String(decoding: payload, as: UTF8.self), takesChunks: name != nil)
         unsafe runners.append((runner, takesChunks: name != nil))
         pass(Frame.byteCount(payload: count))
       case RequestKind.job, RequestKind.beginJob:

@@ -11,19 +11,25 @@ struct Outside {
     func wants(_ name: String) -> Bool { only == nil || only == name }
 
     let inline = InlineExecutor()
-    if wants("inline") { await checkShapes("inline", on: inline) }
+    if wants("inline") {
+      await checkShapes("inline", on: inline)
+      await checkOutputs("inline", on: inline)
+    }
     await inline.shutdown()
 
     let threads = ThreadPoolExecutor(maxWorkers: 4)
     if wants("threads") {
       await checkShapes("threads", on: threads)
+      await checkOutputs("threads", on: threads)
       await checkThreads(threads)
+      await checkClosureOutputs(threads)
     }
     await threads.shutdown()
 
     let processes = ProcessPoolExecutor(maxWorkers: 2)
     if wants("processes") {
       await checkShapes("processes", on: processes)
+      await checkOutputs("processes", on: processes)
       await checkProcesses(processes)
     }
     if wants("processes") || wants("crashes") { await checkCrashes(processes) }
@@ -33,6 +39,7 @@ struct Outside {
     let hybrid = HybridExecutor(threads: 4, processes: 2)
     if wants("hybrid") {
       await checkShapes("hybrid", on: hybrid)
+      await checkOutputs("hybrid", on: hybrid)
       await check("hybrid: the kind of a job places it") {
         try await expect(hybrid.submit(Waits()).value, getpid())
         try expect(try await hybrid.submit(Computes()).value != getpid())
