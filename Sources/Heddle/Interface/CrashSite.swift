@@ -10,6 +10,8 @@ public struct CrashSite: Sendable, Hashable, CustomStringConvertible {
   /// The path of the source file; nil where it is not known.
   public var file: String?
   /// The line, from 1; nil where it is not known.
+  ///
+  /// In release builds the compiler keeps no lines of some jobs that come in chunks of `map`; their `function` is known.
   public var line: Int?
   /// Whether the crash was in something that `function` had called, which has no debug information.
   public var isCaller: Bool
@@ -41,12 +43,13 @@ public struct CrashSite: Sendable, Hashable, CustomStringConvertible {
   var place: String {
     let verb = isCaller ? "called from" : "in"
     switch (function, file) {
-    case (let function?, let file?): return "\(verb) \(function) at \(file):\(line ?? 0)"
-    case (nil, let file?): return "\(isCaller ? "called from" : "at") \(file):\(line ?? 0)"
+    case (let function?, let file?): return "\(verb) \(function) at \(file)\(self.at)"
+    case (nil, let file?): return "\(isCaller ? "called from" : "at") \(file)\(self.at)"
     case (let function?, nil): return "\(verb) \(function)" + (offset.map { " (\($0))" } ?? "")
     case (nil, nil): return offset.map { "at \($0)" } ?? ""
     }
   }
+  private var at: String { line.map { ":\($0)" } ?? "" }
   private var offset: String? {
     guard let module, let address else { return nil }
     return "\(module.split(separator: "/").last ?? "")+0x\(String(address, radix: 16))"

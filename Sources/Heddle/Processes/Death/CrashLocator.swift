@@ -24,6 +24,9 @@ final class CrashLocator: Sendable {
     var function: String?
     var file: String?
     var line: Int?
+    /// The innermost function of a program's own, where the compiler kept no line of it: so it does with what it puts into a loop that runs
+    /// the jobs of a type.
+    var lineless: String?
   }
   /// Places and files that are remembered; a worker that runs wild can name as many as it likes.
   private static let limit = 256
@@ -37,6 +40,7 @@ final class CrashLocator: Sendable {
     var site = CrashSite(reason: Self.reason(of: note))
     // A signal that another process sent says nothing of the code that it met.
     guard !note.frames.isEmpty, note.code > 0 || note.isOwn else { return site }
+    var lineless: String?
     for (index, frame) in note.frames.prefix(Self.depth).enumerated() {
       guard let path = frame.path else { continue }
       // A return address is that of the next instruction.
@@ -46,8 +50,14 @@ final class CrashLocator: Sendable {
         site.address = found.address
         site.reason = found.reason ?? site.reason
         site.function = found.function
+        lineless = found.lineless
       }
       guard found.file != nil else { continue }
+      if let lineless, found.function?.hasPrefix("Heddle.") == true {
+        // Who called it is this library: its name says more than our line.
+        site.function = lineless
+        return site
+      }
       site.function = found.function
       site.file = found.file
       site.line = found.line
@@ -87,7 +97,8 @@ final class CrashLocator: Sendable {
   private static func look(_ offset: UInt64, in information: DebugInformation) -> Found? {
     guard let address = information.address(ofFileOffset: offset) else { return nil }
     var found = Found(address: address)
-    for frame in information.frames(at: address) {
+    let frames = information.frames(at: address)
+    for frame in frames {
       if frame.name.hasPrefix(failureMark) {
         found.reason = found.reason ?? String(frame.name.dropFirst(failureMark.count))
       } else if let file = frame.file, frame.line > 0, !file.hasSuffix("<compiler-generated>") {
@@ -96,6 +107,10 @@ final class CrashLocator: Sendable {
         found.line = frame.line
         break
       }
+    }
+    if found.file == nil {
+      let names = frames.lazy.filter { !$0.name.hasPrefix(failureMark) && !$0.linkageName.isEmpty }.map { name($0.linkageName) }
+      found.lineless = names.first { !$0.hasPrefix("Swift.") && !$0.isEmpty }
     }
     if found.function == nil { found.function = information.symbol(at: address).map(name) }
     return found

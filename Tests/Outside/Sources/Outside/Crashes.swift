@@ -93,6 +93,28 @@ func checkCrashes(_ pool: ProcessPoolExecutor) async {
     }
   }
 }
+/// One item of a chunk crashes: the others have their outputs, and the error names the job and its source, in release builds not always the line.
+func checkCrashesInChunks(_ pool: ProcessPoolExecutor) async {
+  await check("crashes: an item of a chunk says what it was and in which function") {
+    var outputs = 0
+    var errors: [JobError] = []
+    let jobs = (0..<2000).map { Trapping(trap: .division, number: $0 == 1009 ? 9 : 10 + $0) }
+    for try await result in pool.map(jobs).results {
+      switch result {
+      case .success: outputs += 1
+      case .failure(let error): if let error = error as? JobError { errors.append(error) } else { throw error }
+      }
+    }
+    try expect(outputs, 1999)
+    try expect(errors.count, 1)
+    let site = errors.first?.crashSite
+    report("       \(errors.first?.message ?? "")")
+    if isStripped { return }
+    try expect(errors[0].message.lowercased().contains("division by zero"), errors[0].message)
+    try expect(site?.function?.contains("Trapping.run()") == true, "\(site as Any)")
+    try expect(site?.file.map { $0.hasSuffix("Outside/Crashes.swift") } ?? true, "\(site as Any)")
+  }
+}
 private func line(of trap: Trap) -> Int {
   // They stand one below the other, in the order of the declaration.
   firstLine + Trap.allCases.firstIndex(of: trap)!

@@ -32,7 +32,10 @@ struct Outside {
       await checkOutputs("processes", on: processes)
       await checkProcesses(processes)
     }
-    if wants("processes") || wants("crashes") { await checkCrashes(processes) }
+    if wants("processes") || wants("crashes") {
+      await checkCrashes(processes)
+      await checkCrashesInChunks(processes)
+    }
     await processes.shutdown()
     if wants("pool") { await checkPool() }
 
