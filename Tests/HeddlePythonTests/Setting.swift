@@ -5,6 +5,9 @@ import Testing
 
 @testable import HeddlePython
 
+/// What starts many interpreters, one suite after another: beside each other on two processors they would be late for their limits.
+@Suite(.serialized) struct CallTests {}
+
 /// Every mode on every Python that has it; those that this machine lacks are skipped by name.
 struct Setting: Sendable, CustomStringConvertible, CustomTestStringConvertible {
   var mode: PythonMode
