@@ -11,6 +11,7 @@ swift build -c release --package-path Benchmarks --scratch-path "$scratch" --pro
 # What workers print as they trap is no news here.
 "$(swift build -c release --package-path Benchmarks --scratch-path "$scratch" --show-bin-path)/Soak" "$@" 2> "$log" || {
   status=$?
-  tail -n 40 "$log" >&2
+  # What went wrong stands before the trace of who says so.
+  grep -a "Error raised at top level" "$log" >&2 || tail -n 40 "$log" >&2
   exit $status
 }
