@@ -34,7 +34,6 @@ extension ProcessPool {
       guard unsafe define(core.receivers[Int(channel.definedTypes)], to: channel) else { return false }
     }
     let (future, error) = task.makeFuture(self)
-    _ = future.addWaiter { ended(error()) }
     let job = unsafe QueuedJob(
       future: .passRetained(future), payload: task.payload, extras: JobExtras(task.options),
       byteCount: UInt32(truncatingIfNeeded: task.payload.bytes.count), type: number)
@@ -43,6 +42,9 @@ extension ProcessPool {
       unsafe job.future.release()
       return false
     }
+    // Now and not before: a future that nobody ends keeps who waits for it, and so this pool and the channel. It cannot end yet, since that
+    // takes the core lock, which the caller holds.
+    _ = future.addWaiter { ended(error()) }
     unsafe channel.taskPosition = position
     if !recipe.outputSecret.isEmpty { noteLastName(in: channel, core) }
     if task.options.timeout != nil { unsafe channel.timedFlights += 1 }
