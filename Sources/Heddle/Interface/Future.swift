@@ -148,12 +148,12 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
   }
   override func execute() {
     guard case .plain(let work) = unsafe work else { return }
-    do { finish(try work()) } catch { finish(throwing: error) }
+    do { finish(try work()) } catch { _finish(throwing: error) }
   }
   override nonisolated(nonsending) func executeAsync() async {
     switch unsafe work {
     case .none, .plain: break
-    case .async(let work): do { finish(try await work()) } catch { finish(throwing: error) }
+    case .async(let work): do { finish(try await work()) } catch { _finish(throwing: error) }
     case .job(let type): await execute(type)
     }
   }
@@ -186,8 +186,7 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
     end(Stage.succeeded)
   }
   /// Ends it with what the job threw unless it has ended.
-  public func _finish(throwing error: any Error) { finish(throwing: error) }
-  private func finish(throwing error: any Error) {
+  public func _finish(throwing error: any Error) {
     unsafe work = .none
     if wasTold && error is CancellationError {
       fail(JobError(code: .cancelled, message: "The job was cancelled while it ran, and stopped."), cancelled: true)
