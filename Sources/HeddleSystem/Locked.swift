@@ -9,11 +9,12 @@ public import Synchronization
 /// No user code, continuation or blocking call may run inside `withLock`. `Synchronization.Mutex` hands over in the kernel
 /// on Linux, which costs microseconds when a submitter and a worker thread meet; this one costs one exchange each way.
 @safe public struct Locked<State: ~Copyable>: ~Copyable, @unchecked Sendable {
-  /// The word, and behind it the state.
+  /// The word, the tally, and behind them the state.
   @usableFromInline let memory: UnsafeMutableRawPointer
   @inlinable var word: UnsafeMutablePointer<Atomic<UInt32>> { unsafe memory.assumingMemoryBound(to: Atomic<UInt32>.self) }
   @inlinable var state: UnsafeMutablePointer<State> { unsafe (memory + Self.stateOffset).assumingMemoryBound(to: State.self) }
-  @inlinable static var stateOffset: Int { max(MemoryLayout<Atomic<UInt32>>.size, MemoryLayout<State>.alignment) }
+  @inlinable var tallyWord: UnsafeMutablePointer<Atomic<UInt32>> { unsafe word + 1 }
+  @inlinable static var stateOffset: Int { max(2 * MemoryLayout<Atomic<UInt32>>.size, MemoryLayout<State>.alignment) }
 
   /// Free.
   ///
@@ -31,18 +32,28 @@ public import Synchronization
   @usableFromInline static var spinLimit: Int { 100 }
 
   /// A free lock around `initial`.
-  @inlinable public init(_ initial: consuming State) {
+  ///
+  /// - Parameter alignment: where the memory begins, for who orders the state by lines of memory: 8 bytes of lock and tally, then the state.
+  @inlinable public init(_ initial: consuming State, alignment: Int = MemoryLayout<UInt>.alignment) {
     let byteCount = Self.stateOffset + MemoryLayout<State>.size
-    unsafe memory = .allocate(byteCount: byteCount, alignment: max(MemoryLayout<UInt>.alignment, MemoryLayout<State>.alignment))
+    unsafe memory = .allocate(byteCount: byteCount, alignment: max(alignment, MemoryLayout<State>.alignment))
     unsafe word.initialize(to: Atomic(Self.free))
+    unsafe tallyWord.initialize(to: Atomic(0))
     unsafe state.initialize(to: initial)
   }
   deinit {
-    unsafe word.deinitialize(count: 1)
+    unsafe word.deinitialize(count: 2)
     unsafe state.deinitialize(count: 1)
     unsafe memory.deallocate()
   }
 
+  /// A number about the state that anybody may read without the lock, and only who holds the lock may write; 0 at first.
+  ///
+  /// It lies beside the lock: who changes the state has it already.
+  @inlinable public var tally: UInt32 {
+    @inline(__always) get { unsafe tallyWord.pointee.load(ordering: .sequentiallyConsistent) }
+    @inline(__always) nonmutating set { unsafe tallyWord.pointee.store(newValue, ordering: .relaxed) }
+  }
   /// Runs `body` with the lock held.
   @inlinable @inline(__always)
   public func withLock<Result: ~Copyable, Failure: Error>(_ body: (inout State) throws(Failure) -> Result) throws(Failure) -> Result {

@@ -79,12 +79,32 @@ public class AnyFuture: @unchecked Sendable {
   ///
   /// false: it was cancelled, or ended otherwise.
   final func start() -> Bool {
-    var old = word.load(ordering: .relaxed)
-    while old & Stage.mask == Stage.pending {
+    // Not looked at first: who waits reads the word all the time, and a look would fetch it once more.
+    var old = Stage.pending
+    repeat {
       let (exchanged, now) = word.compareExchange(expected: old, desired: old | Stage.running, ordering: .acquiringAndReleasing)
       if exchanged { return true }
       old = now
-    }
+    } while old & Stage.mask == Stage.pending
+    return false
+  }
+  /// Ends a job that the caller has started, whose outcome is written, and wakes all who wait.
+  ///
+  /// In one step, where others need two: nobody else may write an output. Their code runs here: no lock may be held.
+  ///
+  /// - Returns: false where somebody else has ended it, or does so now.
+  @usableFromInline final func endStarted(_ stage: UInt) -> Bool {
+    // Not looked at first, as in `start`.
+    var old = Stage.running
+    repeat {
+      let (exchanged, now) = word.compareExchange(
+        expected: old, desired: stage | old & Stage.toldBit, ordering: .acquiringAndReleasing)
+      if exchanged {
+        if old & Stage.waiterMask != 0 { wake(old) }
+        return true
+      }
+      old = now
+    } while old & Stage.mask == Stage.running
     return false
   }
   /// Wins the right to end the job.

@@ -122,7 +122,12 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
   // MARK: For executors
 
   /// Ends it with an output unless it has ended.
-  package func succeed(_ value: consuming Output) { _finish(value) }
+  package func succeed(_ value: consuming Output) {
+    guard beginEnding() else { return }
+    unsafe isPlain = OutputStorage.isPlain(Output.self)
+    unsafe output.initialize(to: value)
+    end(Stage.succeeded)
+  }
   /// Ends it with an error unless it has ended.
   package func fail(with error: any Error) { fail(error) }
   /// One that has failed.
@@ -168,7 +173,7 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
   private func dropJob<J: Job>(_: J.Type) { unsafe output.deinitialize(as: J.self) }
   private func finish(_ value: Output) {
     unsafe work = .none
-    succeed(value)
+    _finish(value)
   }
 
   // MARK: For Job's own `_serve`, and for nothing else
@@ -178,12 +183,12 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
     unsafe work = .none
     return unsafe output.take(as: J.self)
   }
-  /// Ends it with an output unless it has ended.
+  /// Ends a job that the calling thread has started with an output, unless it has ended.
   @inlinable public func _finish(_ value: consuming Output) {
-    guard beginEnding() else { return }
+    // SAFETY: the place is the starter's, whose job lay there; others who end the job write no output but an error.
     unsafe isPlain = OutputStorage.isPlain(Output.self)
     unsafe output.initialize(to: value)
-    end(Stage.succeeded)
+    if !endStarted(Stage.succeeded) { unsafe output.deinitialize(as: Output.self) }
   }
   /// Ends it with what the job threw unless it has ended.
   public func _finish(throwing error: any Error) {

@@ -52,7 +52,7 @@
     }
   }
   /// Ends the value, which is there and of that type.
-  mutating func deinitialize<Value>(as type: Value.Type) {
+  @usableFromInline mutating func deinitialize<Value>(as type: Value.Type) {
     // SAFETY: as in `read`; afterwards nobody reads.
     if Self.fits(Value.self) {
       unsafe withUnsafeMutableBytes(of: &words) { bytes in

@@ -6,26 +6,26 @@ import Synchronization
 ///
 /// How no wake-up is lost: Threads/README.md.
 final class ThreadQueue: Sendable {
+  /// A push and a pop touch its first 56 bytes, which lie in one line of memory with the lock; and one slot.
   private struct State: ~Copyable {
-    var isClosed = false
     /// Of the threads that were started the ones that have not left.
-    var live = 0
+    var live: Int32 = 0
     /// How many there may be.
-    var limit: Int
+    var limit: Int32
+    var isClosed = false
     var queues = WorkQueues()
     /// Threads that were ever wanted, less those that could not be started.
     var started = 0
     /// What each thread took beside the work it runs; others may take it from there.
     var batches: [ThreadBatch] = []
   }
+  /// Its tally: how much waits in the queues.
   private let state: Locked<State>
-  /// How much waits, for those who look without the lock.
-  private let count = Atomic<Int>(0)
   private let sleepers = Atomic<Int>(0)
-  /// Whether a thread spins for work: it will see what is pushed, so nobody need be woken.
+  /// Whether a thread spins for work: it will see what is pushed, so nobody need be woken; and what it was handed.
   ///
-  /// At most one does.
-  private let isSearching = Atomic<Bool>(false)
+  /// One does, or none: where another took what it was handed, a second may begin before it sees that.
+  private let handover = Handover()
   /// Whether a thread was woken that does not look for work yet: it will, so nobody else need be woken.
   ///
   /// Where all processors are busy that takes a while, and so many wake-ups more would only crowd them.
@@ -63,7 +63,7 @@ final class ThreadQueue: Sendable {
   private let maxThreads: Int
 
   init(maxThreads: Int, idleTimeout: Duration?) {
-    state = Locked(State(limit: maxThreads))
+    state = Locked(State(limit: Int32(maxThreads)), alignment: 64)
     self.maxThreads = maxThreads
     self.idleTimeout = idleTimeout
   }
@@ -75,13 +75,14 @@ final class ThreadQueue: Sendable {
     case closed
   }
   func push(_ work: ThreadWork, priority: JobPriority = .medium) -> Pushed {
+    if case .future(let future) = work, unsafe handover.give(future) { return .accepted }
     let pushed = state.withLock { state -> Pushed in
       if state.isClosed { return .closed }
       state.queues.push(work, priority)
-      count.add(1, ordering: .relaxed)
+      let waiting = noteCount(state)
       // A sleeper that was woken counts until it runs: what waits must not be more than those who are free to take it.
-      let free = sleepers.load(ordering: .relaxed) + (isSearching.load(ordering: .relaxed) ? 1 : 0)
-      if state.live < state.limit && count.load(ordering: .relaxed) > free {
+      let free = sleepers.load(ordering: .relaxed) + (handover.isWanted ? 1 : 0)
+      if state.live < state.limit && waiting > free {
         state.started += 1
         state.live += 1
         return .acceptedThreadWanted
@@ -113,14 +114,14 @@ final class ThreadQueue: Sendable {
   /// Returns how many are to be started, for what waits.
   func resize(to limit: Int) -> Int {
     let wanted = state.withLock { state in
-      state.limit = limit
-      isCrowded.store(state.live > limit, ordering: .sequentiallyConsistent)
-      let free = sleepers.load(ordering: .relaxed) + (isSearching.load(ordering: .relaxed) ? 1 : 0)
+      state.limit = Int32(limit)
+      isCrowded.store(state.live > state.limit, ordering: .sequentiallyConsistent)
+      let free = sleepers.load(ordering: .relaxed) + (handover.isWanted ? 1 : 0)
       // What a thread took in advance may lie behind a long job of its own: it waits too.
-      let waiting = state.batches.reduce(count.load(ordering: .relaxed)) { $0 + $1.size }
-      let wanted = state.isClosed ? 0 : max(0, min(limit - state.live, waiting - free))
+      let waiting = state.batches.reduce(Int(state.queues.count)) { $0 + $1.size }
+      let wanted = state.isClosed ? 0 : max(0, min(limit - Int(state.live), waiting - free))
       state.started += wanted
-      state.live += wanted
+      state.live += Int32(wanted)
       return wanted
     }
     parker.unpark()
@@ -135,26 +136,30 @@ final class ThreadQueue: Sendable {
       state.live -= 1
       isCrowded.store(state.live > state.limit, ordering: .sequentiallyConsistent)
       state.batches.removeAll { $0 === batch }
-      while let work = batch.pop() {
-        state.queues.push(work)
-        count.add(1, ordering: .relaxed)
-      }
+      while let work = batch.pop() { state.queues.push(work) }
+      noteCount(state)
       return true
     }
   }
   /// Whether so many threads may be running now, none of them looking for work.
   func keepsBusy(_ processors: Int) -> Bool {
-    maxThreads >= processors && sleepers.load(ordering: .relaxed) == 0 && !isSearching.load(ordering: .relaxed)
+    maxThreads >= processors && sleepers.load(ordering: .relaxed) == 0 && !handover.isSearching
   }
   /// Whether something waits that no thread that is awake will take at once: one that was woken for it may not run yet.
-  var isUntaken: Bool { count.load(ordering: .relaxed) > 0 && gatherers.load(ordering: .relaxed) == 0 }
+  var isUntaken: Bool {
+    (handover.isUntaken || state.tally > 0) && gatherers.load(ordering: .relaxed) == 0
+  }
   /// Whether a thread was woken that does not look for work yet.
   var isWakingOne: Bool { isWaking.load(ordering: .relaxed) }
   /// Threads that were wanted, less those that could not be started.
   var startedCount: Int { state.withLock { $0.started } }
-  private func wakeIfNeeded() {
+  @inline(__always) private func wakeIfNeeded() {
+    #if !arch(x86_64)
+      // Between what was pushed and the look at who searches; on x86-64 giving the lock back is one.
+      atomicMemoryFence(ordering: .sequentiallyConsistent)
+    #endif
     // Whoever is about to sleep has counted itself before it looks at the queue for the last time, under the lock: Threads/README.md.
-    guard sleepers.load(ordering: .sequentiallyConsistent) > 0, !isSearching.load(ordering: .sequentiallyConsistent),
+    guard sleepers.load(ordering: .sequentiallyConsistent) > 0, !handover.isSearching,
       !isWaking.load(ordering: .sequentiallyConsistent),
       isWaking.compareExchange(expected: false, desired: true, ordering: .sequentiallyConsistent).exchanged
     else { return }
@@ -177,14 +182,14 @@ final class ThreadQueue: Sendable {
       if let work = takeNow(own) { return work }
       // The kernel likes to wake a thread on the processor of who woke it, who would wait now until this one sleeps again.
       if own.takeHasSlept() { heddle_yield() }
-      if isSearching.compareExchange(expected: false, desired: true, ordering: .sequentiallyConsistent).exchanged {
+      if handover.begin() {
         var spins = 0
-        while spins < Self.spinLimit && count.load(ordering: .relaxed) == 0 {
+        while spins < Self.spinLimit && handover.isWanted && state.tally == 0 {
           heddle_pause()
           spins += 1
         }
-        isSearching.store(false, ordering: .sequentiallyConsistent)
-        if let work = takeNow(own) {
+        if handover.isUntaken { gather() }
+        if let work = unsafe handover.end().map(ThreadWork.future) ?? takeNow(own) {
           // While this thread searched nobody was woken: pass that on.
           if hasMore { wakeIfNeeded() }
           return work
@@ -221,7 +226,7 @@ final class ThreadQueue: Sendable {
   ///
   /// Where nothing came meanwhile, since who submits waits for what it submitted, one waits half as long the next time.
   private func gather() {
-    var waiting = count.load(ordering: .relaxed)
+    var waiting = self.waiting
     guard waiting > 0 && waiting < Self.gatherGoal else { return }
     let patience = gathering.next()
     if patience == 0 { return }
@@ -233,7 +238,7 @@ final class ThreadQueue: Sendable {
       // Not at each pause: each look takes the count from who submits.
       for _ in 0..<8 { heddle_pause() }
       spins += 8
-      let now = count.load(ordering: .relaxed)
+      let now = self.waiting
       if now < waiting { break }
       if now > waiting {
         (waiting, spins, hasGrown) = (now, 0, true)
@@ -242,22 +247,33 @@ final class ThreadQueue: Sendable {
     gatherers.subtract(1, ordering: .relaxed)
     gathering.looked(patience, inVain: !hasGrown)
   }
+  /// Says how much waits in the queues, to those who look without the lock; returns it.
+  @inline(__always) @discardableResult private func noteCount(_ state: borrowing State) -> Int {
+    let count = state.queues.count
+    self.state.tally = count
+    return Int(count)
+  }
+  /// What waits in the queues and in the searcher's hands.
+  private var waiting: Int { Int(state.tally) + (handover.isUntaken ? 1 : 0) }
   /// Whether something waits, in the queue or in what a thread took in advance.
-  private var hasMore: Bool { count.load(ordering: .sequentiallyConsistent) > 0 || !filled.isZero }
-  /// From the thread's own batch, from the queue, or from another thread's batch.
+  private var hasMore: Bool { state.tally > 0 || !filled.isZero }
+  /// From the thread's own batch, from the searcher's hands, from the queue, or from another thread's batch.
   private func takeNow(_ own: ThreadBatch) -> ThreadWork? {
     if let work = own.pop() { return work }
+    if let future = unsafe handover.take() {
+      // Who pushed meanwhile relied on the searcher, who may be about to sleep now.
+      if hasMore { wakeIfNeeded() }
+      return unsafe .future(future)
+    }
     var tookMore = false
-    if count.load(ordering: .relaxed) > 0 {
+    if state.tally > 0 {
       let work = state.withLock { state -> ThreadWork? in
-        let taken = state.queues.pop(upTo: Self.batchLimit, oneOf: 2 * state.limit) { ring, share in
+        defer { noteCount(state) }
+        return state.queues.pop(upTo: Self.batchLimit, oneOf: 2 * Int(state.limit)) { ring, share in
           // Under both locks, so that one who looks for work sees it in the queue or here.
           own.fill(from: &ring, share)
           tookMore = true
         }
-        guard let taken else { return nil }
-        count.subtract(taken.count, ordering: .relaxed)
-        return taken.first
       }
       if let work {
         // What lies behind a job that may be long can be taken by others: they must not sleep.
@@ -265,7 +281,10 @@ final class ThreadQueue: Sendable {
         return work
       }
     }
-    if filled.isZero { return nil }
+    return filled.isZero ? nil : takeFromOthers(than: own)
+  }
+  /// What lies in another thread's batch.
+  @inline(never) private func takeFromOthers(than own: ThreadBatch) -> ThreadWork? {
     for other in state.withLock({ $0.batches }) where other !== own { if let work = other.pop() { return work } }
     return nil
   }
@@ -273,7 +292,7 @@ final class ThreadQueue: Sendable {
   /// Takes out every future that waits.
   func takeAll() -> [AnyFuture] {
     state.withLock { state in
-      defer { count.store(state.queues.count, ordering: .relaxed) }
+      defer { noteCount(state) }
       return takeFutures(&state)
     }
   }
@@ -297,7 +316,8 @@ final class ThreadQueue: Sendable {
   func close(dropping: Bool) -> [AnyFuture] {
     let dropped = state.withLock { state -> [AnyFuture] in
       state.isClosed = true
-      defer { count.store(state.queues.count, ordering: .relaxed) }
+      if let future = unsafe handover.close() { unsafe state.queues.push(.future(future)) }
+      defer { noteCount(state) }
       return dropping ? takeFutures(&state) : []
     }
     parker.unpark()

@@ -25,13 +25,13 @@
   var count: Int { tail &- head }
   var isEmpty: Bool { head == tail }
 
-  mutating func push(_ work: ThreadWork) {
+  @inline(__always) mutating func push(_ work: ThreadWork) {
     if count > mask { grow() }
     unsafe slots[tail & mask] = work
     tail &+= 1
   }
   /// The first, which is there.
-  mutating func pop() -> ThreadWork {
+  @inline(__always) mutating func pop() -> ThreadWork {
     precondition(!isEmpty, "nothing waits")
     let work = unsafe slots[head & mask]
     head &+= 1
@@ -39,7 +39,7 @@
     if head == tail { (head, tail) = (0, 0) }
     return work
   }
-  private mutating func grow() {
+  @inline(never) private mutating func grow() {
     let larger = UnsafeMutablePointer<ThreadWork>.allocate(capacity: 2 * (mask + 1))
     let largerMask = 2 * mask + 1
     for index in head..<tail { unsafe larger[index & largerMask] = slots[index & mask] }
@@ -51,30 +51,56 @@
 
 /// One first-in first-out queue a priority.
 struct WorkQueues: ~Copyable {
+  /// One bit a priority: whether something waits there.
+  ///
+  /// A pop looks at no queue that is empty.
+  private var filled: UInt8 = 0
+  /// How much waits in all of them.
+  private(set) var count: UInt32 = 0
+  /// The one that most use first: it lies beside the bits.
   private var rings: InlineArray<3, WorkRing> = [WorkRing(), WorkRing(), WorkRing()]
 
-  var count: Int { rings[0].count + rings[1].count + rings[2].count }
-  var isEmpty: Bool { rings[0].isEmpty && rings[1].isEmpty && rings[2].isEmpty }
+  private static func index(_ priority: JobPriority) -> Int {
+    switch priority {
+    case .medium: 0
+    case .high: 1
+    case .low: 2
+    }
+  }
+  /// Where the most urgent work lies, as long as something waits.
+  private var first: Int? {
+    if filled == 0 { return nil }
+    if filled & 2 != 0 { return 1 }
+    return filled & 1 != 0 ? 0 : 2
+  }
+  var isEmpty: Bool { count == 0 }
 
-  mutating func push(_ work: ThreadWork, _ priority: JobPriority = .medium) { rings[priority.rawValue].push(work) }
+  @inline(__always) mutating func push(_ work: ThreadWork, _ priority: JobPriority = .medium) {
+    let index = Self.index(priority)
+    rings[index].push(work)
+    filled |= 1 << UInt8(index)
+    count &+= 1
+  }
+  @inline(__always) private mutating func noteTaken(_ share: Int, from index: Int) {
+    count &-= UInt32(share)
+    if rings[index].isEmpty { filled &= ~(1 << UInt8(index)) }
+  }
   /// The first of those with the highest priority, as long as something waits.
   mutating func pop() -> ThreadWork? {
-    for priority in stride(from: 2, through: 0, by: -1) where !rings[priority].isEmpty { return rings[priority].pop() }
-    return nil
+    guard let index = first else { return nil }
+    defer { noteTaken(1, from: index) }
+    return rings[index].pop()
   }
   /// A share of what waits with the highest priority: the first, and up to `limit` with it.
   ///
   /// A part of `shares`, so that a short queue is spread over the threads.
-  mutating func pop(upTo limit: Int, oneOf shares: Int, others: (inout WorkRing, Int) -> Void) -> (first: ThreadWork, count: Int)? {
-    var priority = 2
-    while rings[priority].isEmpty {
-      if priority == 0 { return nil }
-      priority -= 1
-    }
-    let waiting = rings[priority].count
+  @inline(__always) mutating func pop(upTo limit: Int, oneOf shares: Int, others: (inout WorkRing, Int) -> Void) -> ThreadWork? {
+    guard let index = first else { return nil }
+    let waiting = rings[index].count
     let share = waiting == 1 ? 1 : min(limit, waiting / shares + 1)
-    let first = rings[priority].pop()
-    if share > 1 { others(&rings[priority], share - 1) }
-    return (first, share)
+    defer { noteTaken(share, from: index) }
+    let work = rings[index].pop()
+    if share > 1 { others(&rings[index], share - 1) }
+    return work
   }
 }
