@@ -13,6 +13,7 @@ package final class SpinBudget: Sendable {
   private let short = Atomic<Int>(0)
   /// How many times in a row it was cheap to give way, up to `trust`.
   private let cheap = Atomic<Int>(0)
+  private let gaveWay = Atomic<Bool>(false)
   /// Of so many looks that are shorter than the whole one is the whole; a power of two.
   private static let probeInterval = 32
 
@@ -61,9 +62,16 @@ package final class SpinBudget: Sendable {
   /// A third program that computes there would get the processor too, for a whole time slice; then one is patient for a while, and
   /// who was woken mostly runs by then, on the processor that the kernel took from that program.
   @inline(never) private func giveWay() {
+    gaveWay.store(true, ordering: .relaxed)
     let wasQuick = heddle_yield_is_quick()
     let count = cheap.load(ordering: .relaxed)
     if !wasQuick { cheap.store(0, ordering: .relaxed) } else if count < Self.trust { cheap.store(count + 1, ordering: .relaxed) }
+  }
+  /// Whether somebody who looks has given its processor away since this was asked last; to whoever has it now, and may give it back.
+  @inline(__always) package func takeGaveWay() -> Bool {
+    guard gaveWay.load(ordering: .relaxed) else { return false }
+    gaveWay.store(false, ordering: .relaxed)
+    return true
   }
   /// How long to look this time, where processors idle.
   package func next() -> Int {

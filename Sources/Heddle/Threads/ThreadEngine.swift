@@ -10,8 +10,6 @@ import Synchronization
   /// In a forked child the pool has no threads: it is shut.
   let forks = ForkWatch()
   private let timer = DeadlineTimer()
-  /// How long one that waits looks for the end before it sleeps.
-  private let helpBudget = SpinBudget()
   private let processors = Processors.available()
   /// What steps of tasks are told to run on: the executor that a user holds.
   // SAFETY: written once, before the executor is handed out; a task that prefers the executor keeps it alive while a step runs.
@@ -141,13 +139,13 @@ import Synchronization
     if let thread = currentThread { return thread.help(future) }
     // Jobs of the pool are for its own threads; one who waits looks a little longer before it sleeps.
     let isCrowded = queue.keepsBusy(processors)
-    let budget = isCrowded ? SpinBudget.crowded : helpBudget.next()
+    let budget = isCrowded ? SpinBudget.crowded : queue.helping.next()
     var spins = 0
     while spins < budget && !future.isDone {
-      helpBudget.pause(after: spins, wasWoken: queue.isWakingOne, isAwaited: queue.isUntaken)
+      queue.helping.pause(after: spins, wasWoken: queue.isWakingOne, isAwaited: queue.isUntaken)
       spins += 1
     }
-    if !isCrowded { helpBudget.looked(budget, inVain: !future.isDone) }
+    if !isCrowded { queue.helping.looked(budget, inVain: !future.isDone) }
   }
   func isRunning(_ future: AnyFuture) -> Bool { false }
   func cancel(_ future: AnyFuture) -> Bool {

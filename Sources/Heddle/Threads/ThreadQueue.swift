@@ -35,6 +35,9 @@ final class ThreadQueue: Sendable {
   /// There are more threads than there may be.
   private let isCrowded = Atomic<Bool>(false)
   private let parker = Parker()
+  private let searching = SearchBudget()
+  /// How long one that waits for a job looks for its end before it sleeps.
+  let helping = SpinBudget()
   /// Threads that are awake and will take what waits when no more comes.
   private let gatherers = Atomic<Int>(0)
   /// Whether waiting for more was worth it.
@@ -42,10 +45,6 @@ final class ThreadQueue: Sendable {
   /// How long a thread sleeps for want of work before it leaves; nil: for ever.
   private let idleTimeout: Duration?
 
-  /// How long the searcher spins before it sleeps: about 15 µs, what a wake-up costs.
-  ///
-  /// Unit: pauses.
-  private static let spinLimit = 500
   /// So much that a thread's share of it is a batch.
   ///
   /// Unit: items.
@@ -180,14 +179,18 @@ final class ThreadQueue: Sendable {
       if let work = own.pop() { return work }
       gather()
       if let work = takeNow(own) { return work }
-      // The kernel likes to wake a thread on the processor of who woke it, who would wait now until this one sleeps again.
-      if own.takeHasSlept() { heddle_yield() }
+      // The kernel likes to wake a thread on the processor of who woke it, who would wait now until this one sleeps again; and who waits may
+      // have given this thread its processor.
+      let hasSlept = own.takeHasSlept()
+      if helping.takeGaveWay() || hasSlept { heddle_yield() }
       if handover.begin() {
+        let limit = searching.limit
         var spins = 0
-        while spins < Self.spinLimit && handover.isWanted && state.tally == 0 {
+        while spins < limit && handover.isWanted && state.tally == 0 {
           heddle_pause()
           spins += 1
         }
+        searching.searched(spins, of: limit, found: spins < limit)
         if handover.isUntaken { gather() }
         if let work = unsafe handover.end().map(ThreadWork.future) ?? takeNow(own) {
           // While this thread searched nobody was woken: pass that on.
