@@ -47,8 +47,8 @@ package final class SpinBudget: Sendable {
   /// The same for one that may wait for a wake-up.
   ///
   /// - Parameters:
-  ///   - wasWoken: who is waited for was woken and does not run yet. The kernel likes to wake it on the processor of who woke it, so it gets that
-  ///     soon, once.
+  ///   - wasWoken: who is waited for was woken and does not run yet, or gave its processor back. The kernel likes to wake it on the processor of
+  ///     who woke it, so it gets that soon, once.
   ///   - isAwaited: the same, or who is waited for had begun to look and does not get its processor.
   @inline(__always) package func pause(after count: Int, wasWoken: @autoclosure () -> Bool, isAwaited: @autoclosure () -> Bool) {
     if count == Self.haste && isTrusting && wasWoken() || count == Self.patience && isAwaited() {

@@ -30,6 +30,8 @@ final class ThreadQueue: Sendable {
   ///
   /// Where all processors are busy that takes a while, and so many wake-ups more would only crowd them.
   private let isWaking = Atomic<Bool>(false)
+  /// Whether a thread gives its processor back and does not look for work before it has it again.
+  private let isYielding = Atomic<Bool>(false)
   /// How many threads' batches hold something.
   private let filled = FilledCount()
   /// There are more threads than there may be.
@@ -148,8 +150,8 @@ final class ThreadQueue: Sendable {
   var isUntaken: Bool {
     (handover.isUntaken || state.tally > 0) && gatherers.load(ordering: .relaxed) == 0
   }
-  /// Whether a thread was woken that does not look for work yet.
-  var isWakingOne: Bool { isWaking.load(ordering: .relaxed) }
+  /// Whether a thread was woken, or gave its processor back, that does not look for work yet: it may want the processor of who asks.
+  var isWakingOne: Bool { isWaking.load(ordering: .relaxed) || isYielding.load(ordering: .relaxed) }
   /// Threads that were wanted, less those that could not be started.
   var startedCount: Int { state.withLock { $0.started } }
   @inline(__always) private func wakeIfNeeded() {
@@ -182,7 +184,11 @@ final class ThreadQueue: Sendable {
       // The kernel likes to wake a thread on the processor of who woke it, who would wait now until this one sleeps again; and who waits may
       // have given this thread its processor.
       let hasSlept = own.takeHasSlept()
-      if helping.takeGaveWay() || hasSlept { heddle_yield() }
+      if helping.takeGaveWay() || hasSlept {
+        isYielding.store(true, ordering: .relaxed)
+        heddle_yield()
+        isYielding.store(false, ordering: .relaxed)
+      }
       if handover.begin() {
         let limit = searching.limit
         var spins = 0
