@@ -169,13 +169,16 @@ public struct JobMap<Source: Sequence, Output: Sendable>: AsyncSequence {
   @inlinable func makeGather() -> Gather {
     var iterator = source.makeIterator()
     return { limit in
-      var items: [Source.Element] = []
-      if limit > 1 { items.reserveCapacity(limit) }
       // A captured variable is checked at each access: here once in and once out.
       var current = iterator
       defer { iterator = current }
-      while items.count < limit, let item = current.next() { items.append(item) }
-      return items
+      // SAFETY: the places from 0 to `count` are initialized, each once. (To append would ask for each item whether the array has room and is ours.)
+      return unsafe [Source.Element](unsafeUninitializedCapacity: limit) { places, count in
+        while count < limit, let item = current.next() {
+          unsafe (places.baseAddress! + count).initialize(to: item)
+          count += 1
+        }
+      }
     }
   }
 
