@@ -42,6 +42,17 @@ struct Sample {
     case .failure(let absence): absent.append("\(name): \(absence.reason)")
     }
   }
+  /// The means of several turns, each of which gave figures of the same names.
+  ///
+  /// What takes seconds and is compared is measured in turns: a shared machine has phases of seconds in which everything takes twice as long.
+  mutating func addMeans(of turns: [Sample]) {
+    guard let first = turns.first else { return }
+    for figure in first.figures {
+      let values = turns.compactMap { $0[figure.name] }
+      add(figure.name, figure.unit, values.reduce(0, +) / Double(values.count))
+    }
+    absent += first.absent
+  }
   subscript(name: String) -> Double? { figures.first { $0.name == name }?.value }
   /// One figure over another; nil: one of them is not there.
   func ratio(_ name: String, _ other: String) -> Double? {

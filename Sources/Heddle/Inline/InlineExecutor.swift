@@ -120,7 +120,7 @@ private final class InlineEngine: FutureSource {
   func help(_ future: AnyFuture) {}
   func isRunning(_ future: AnyFuture) -> Bool { false }
   func cancel(_ future: AnyFuture) -> Bool {
-    guard future.tell() else { return !future.isDone }
+    guard future.tell() else { return !future.hasEnded }
     cancelTask(of: future)
     return true
   }
@@ -136,14 +136,14 @@ private final class InlineEngine: FutureSource {
     close()
     if case .kill(let grace) = mode {
       _ = await wait(for: [drained as AnyFuture], timeout: grace)
-      for future in state.withLock({ $0.running.values.map(\.future) }) where !future.isDone {
+      for future in state.withLock({ $0.running.values.map(\.future) }) where !future.hasEnded {
         stop(
           future,
           JobError(code: .cancelled, message: "The executor was shut down while this job ran, and it did not return within \(grace)."),
           cancelled: true)
       }
       timer.stop()
-    } else if !drained.isDone {
+    } else if !drained.hasEnded {
       // Not only for the futures: who is told of an end may be told a moment after another.
       await drained.park()
     }

@@ -57,7 +57,13 @@ public class AnyFuture: @unchecked Sendable {
   /// Whether nobody has started the job, as far as the future itself knows.
   final var isPending: Bool { word.load(ordering: .acquiring) & Stage.mask == Stage.pending }
   /// Whether the job has ended.
-  @inlinable public final var isDone: Bool { word.load(ordering: .acquiring) & Stage.mask >= Stage.succeeded }
+  public final var isDone: Bool {
+    if hasEnded { return true }
+    source?.expect(self)
+    return false
+  }
+  /// The same, for those who wait.
+  @inlinable final var hasEnded: Bool { word.load(ordering: .acquiring) & Stage.mask >= Stage.succeeded }
 
   /// Whether an output was written; for whoever holds the last reference.
   final var hasSucceeded: Bool { word.load(ordering: .relaxed) & Stage.mask == Stage.succeeded }
@@ -179,7 +185,10 @@ public class AnyFuture: @unchecked Sendable {
       unsafe waiter._withUnsafeGuaranteedRef { $0.next = old & Stage.waiterMask }
       let (exchanged, now) = word.compareExchange(
         expected: old, desired: bits | (old & ~Stage.waiterMask), ordering: .acquiringAndReleasing)
-      if exchanged { return true }
+      if exchanged {
+        source?.expect(self)
+        return true
+      }
       old = now
     }
     unsafe waiter.release()
@@ -206,7 +215,7 @@ public class AnyFuture: @unchecked Sendable {
   /// has not come then.
   @discardableResult nonisolated(nonsending) final func park() async -> (any Error)? {
     help()
-    return isDone ? nil : await sleep()
+    return hasEnded ? nil : await sleep()
   }
   /// Helps the executor, for some microseconds.
   ///
@@ -215,7 +224,7 @@ public class AnyFuture: @unchecked Sendable {
   /// Gives the thread up until the end; an error says that it would never come.
   @usableFromInline @inline(never) nonisolated(nonsending) final func sleep() async -> (any Error)? {
     let permit = source?.beginWait(for: self) ?? .granted
-    if case .refused(let error) = permit { return isDone ? nil : error }
+    if case .refused(let error) = permit { return hasEnded ? nil : error }
     defer { if case .noted = permit { source?.endWait(for: self) } }
     unsafe await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
       if !addWaiter({ unsafe continuation.resume() }) { unsafe continuation.resume() }
@@ -238,6 +247,8 @@ public class AnyFuture: @unchecked Sendable {
 @usableFromInline package protocol FutureSource: AnyObject, Sendable {
   /// Does what brings the future's end nearer, for some microseconds at most: a thread that would sleep may as well help.
   func help(_ future: AnyFuture)
+  /// Somebody looks or waits for the future's end and does not help: what was put off until somebody does is done now.
+  func expect(_ future: AnyFuture)
   /// Whether the job runs, for one that the future itself does not know to run.
   func isRunning(_ future: AnyFuture) -> Bool
   /// Asks the job to stop: see `AnyFuture.cancel`.
@@ -249,6 +260,7 @@ public class AnyFuture: @unchecked Sendable {
 }
 
 extension FutureSource {
+  package func expect(_ future: AnyFuture) {}
   package func beginWait(for future: AnyFuture) -> WaitPermit { .granted }
   package func endWait(for future: AnyFuture) {}
 }

@@ -65,16 +65,16 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
   ///   wait that could never end throws code `wouldNeverEnd`.
   public nonisolated(nonsending) var value: Output {
     @inlinable @inline(__always) get async throws {
-      if !isDone { help() }
-      if !isDone, let refusal = await sleep() { throw refusal }
+      if !hasEnded { help() }
+      if !hasEnded, let refusal = await sleep() { throw refusal }
       return try outcome()
     }
   }
   /// The output or the error, once there is one.
   @inlinable public nonisolated(nonsending) var result: Result<Output, any Error> {
     get async {
-      if !isDone { help() }
-      if !isDone, let refusal = await sleep() { return .failure(refusal) }
+      if !hasEnded { help() }
+      if !hasEnded, let refusal = await sleep() { return .failure(refusal) }
       return Result { try outcome() }
     }
   }
@@ -87,14 +87,14 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
   /// - Throws: what the job threw, or a ``JobError``; ``FutureTimeout`` when the time is over. The job goes on.
   @available(*, noasync, message: "It blocks the thread. Await 'value' instead.")
   public func wait(timeout: Duration? = nil) throws -> Output {
-    if !isDone {
+    if !hasEnded {
       let deadline = timeout.map { MonotonicTime.now + $0 } ?? .distantFuture
       source?.help(self)
-      let permit = isDone ? .granted : source?.beginWait(for: self) ?? .granted
-      if case .refused(let error) = permit, !isDone { throw error }
+      let permit = hasEnded ? .granted : source?.beginWait(for: self) ?? .granted
+      if case .refused(let error) = permit, !hasEnded { throw error }
       defer { if case .noted = permit { source?.endWait(for: self) } }
       let latch = ThreadGate()
-      if !isDone, addWaiter({ latch.open() }) {
+      if !hasEnded, addWaiter({ latch.open() }) {
         guard latch.wait(until: deadline) else { throw FutureTimeout() }
       }
     }
@@ -111,7 +111,7 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
   /// The outcome of a job that has ended.
   @inlinable func outcome() throws -> Output {
     // Whoever was resumed has seen the end already; this load says so to the compiler and to the thread sanitizer.
-    precondition(isDone, "an outcome was asked for before its end")
+    precondition(hasEnded, "an outcome was asked for before its end")
     // Compiled into who asks, the output would be words like any others, and whoever holds no future but this one could let it go, with what
     // the words point to, before the output is a reference of its own.
     defer { withExtendedLifetime(self) {} }

@@ -23,7 +23,7 @@ public nonisolated(nonsending) func wait<F: AnyFuture>(
   for futures: [F], until condition: WaitCondition = .allCompleted, timeout: Duration? = nil
 ) async -> (done: [F], pending: [F]) {
   if timeout == nil && condition == .allCompleted {
-    for future in futures where !future.isDone { if await future.park() != nil { return split(futures) } }
+    for future in futures where !future.hasEnded { if await future.park() != nil { return split(futures) } }
     return (futures, [])
   }
   let latch = Future<Void>(in: nil)
@@ -45,9 +45,9 @@ public nonisolated(nonsending) func wait<F: AnyFuture>(
       latch.succeed(())
     }
   }
-  if !latch.isDone {
-    for future in futures where !latch.isDone { future.source?.help(future) }
-    let permits = futures.map { $0.isDone ? .granted : $0.source?.beginWait(for: $0) ?? .granted }
+  if !latch.hasEnded {
+    for future in futures where !latch.hasEnded { future.source?.help(future) }
+    let permits = futures.map { $0.hasEnded ? .granted : $0.source?.beginWait(for: $0) ?? .granted }
     let refused = permits.count { if case .refused = $0 { true } else { false } }
     // Inside a job of a thread pool what waits for the job itself does not end while it waits; in a forked child nothing does.
     let wouldHang = refused > 0 && (condition == .allCompleted || refused == futures.count)
@@ -60,7 +60,7 @@ public nonisolated(nonsending) func wait<F: AnyFuture>(
 private func split<F: AnyFuture>(_ futures: [F]) -> (done: [F], pending: [F]) {
   var done: [F] = []
   var pending: [F] = []
-  for future in futures { if future.isDone { done.append(future) } else { pending.append(future) } }
+  for future in futures { if future.hasEnded { done.append(future) } else { pending.append(future) } }
   return (done, pending)
 }
 
@@ -145,7 +145,7 @@ final class Mailbox<F: AnyFuture>: Sendable {
   /// Inside a job of a thread pool: runs one of the pool's jobs that are waited for, since the thread would sleep.
   func help<S: Sequence>(_ futures: S) where S.Element == F {
     guard WorkerThread.current != nil, isEmpty else { return }
-    for future in futures where !future.isDone {
+    for future in futures where !future.hasEnded {
       future.source?.help(future)
       if !isEmpty { return }
     }

@@ -66,7 +66,7 @@
       case .input:
         entry = queue.popFirst()!
         let future = entry.unit.future
-        if !future.isDone, let refusal = await future.park() {
+        if !future.hasEnded, let refusal = await future.park() {
           // Its end would never come here: it is not waited for, and it need not run.
           let count = max(1, entry.items.count)
           flying -= count
@@ -96,7 +96,7 @@
   /// Whether the next one has ended.
   private var hasNext: Bool {
     switch order {
-    case .input: queue.first?.unit.future.isDone ?? false
+    case .input: queue.first?.unit.future.hasEnded ?? false
     case .completion: !mailbox.isEmpty
     }
   }
@@ -112,7 +112,7 @@
     case .input: if let first = queue.first?.unit.future, !first.addWaiter({ latch.succeed(()) }) { latch.succeed(()) }
     case .completion: mailbox.whenNotEmpty { latch.succeed(()) }
     }
-    if !latch.isDone { await latch.park() }
+    if !latch.hasEnded { await latch.park() }
     hasPlace = !admission.withdraw(ticket)
   }
   /// Waits for any, and forgets it: it need not be cancelled any more.

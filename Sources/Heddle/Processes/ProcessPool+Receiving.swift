@@ -58,7 +58,10 @@ extension ProcessPool {
           unsafe batch.arrivals.append(arrival)
         }
       }
-      if ended > 0 { core.state.jobsEnded(at: channel.place, count: ended) }
+      if ended > 0 {
+        core.state.jobsEnded(at: channel.place, count: ended)
+        if owesTimer.load(ordering: .relaxed) && core.state.busyCount == 0 { owesTimer.store(false, ordering: .relaxed) }
+      }
       channel.held.store(core.state.workers[channel.place].held, ordering: .relaxed)
       if let cost = channel.takeCost() { core.state.costReported(by: channel.place, nanoseconds: cost.nanoseconds, count: cost.count) }
       if let violation = unsafe batch.violation {
@@ -81,7 +84,7 @@ extension ProcessPool {
         bells.ring(self)
       }
     }
-    unsafe batch.arrivals.removeAll(keepingCapacity: true)
+    while unsafe !batch.arrivals.isEmpty { unsafe batch.arrivals.removeLast() }
     // The batch may not be used again for long; a large result must not stay in memory for it.
     if unsafe batch.holdsLarge { batch.clear() }
   }
@@ -173,15 +176,17 @@ extension ProcessPool {
     let batch = batches.take(ResultBatch.init)
     defer { batches.give(batch) }
     defer { withExtendedLifetime(channels) {} }
+    // Who helped in vain sleeps now.
+    defer { if !future.hasEnded { expect(future) } }
     var busy = 0
     for index in unsafe borrowed.indices {
       unsafe borrowed[index]._withUnsafeGuaranteedRef { if $0.held.load(ordering: .relaxed) > 0 { busy += 1 } }
     }
     let isCrowded = busy >= processors.load(ordering: .relaxed)
     let budget = isCrowded ? SpinBudget.crowded : helpBudget.next()
-    defer { if !isCrowded { helpBudget.looked(budget, inVain: !future.isDone) } }
+    defer { if !isCrowded { helpBudget.looked(budget, inVain: !future.hasEnded) } }
     var idle = 0
-    while idle < budget && !future.isDone {
+    while idle < budget && !future.hasEnded {
       for index in unsafe borrowed.indices {
         let hasMoved = unsafe borrowed[index]._withUnsafeGuaranteedRef { channel in
           channel.hasResponses && isWorthDraining(channel, idle) && drain(channel, batch)

@@ -142,7 +142,8 @@ extension ProcessPool {
       if core.wakesForTick { plan.wakeTime = min(plan.wakeTime, lastTick + Self.tickInterval) }
       if !core.startRequests.isEmpty || !core.violators.isEmpty { plan.wakeTime = now }
       if core.retiring.contains(where: { unsafe $0.doom == nil && $0.outboundPosition == nil }) { plan.wakeTime = now }
-      core.sleepsUnwatched = !core.state.workers.contains { $0.held > 0 }
+      core.sleepsUnwatched = core.state.busyCount == 0
+      owesTimer.store(false, ordering: .relaxed)
       // A job came between the measuring and this: whoever sent it could not tell.
       if !isMeasuring && !core.sleepsUnwatched { plan.wakeTime = now }
       core.sleepsUntil = plan.wakeTime

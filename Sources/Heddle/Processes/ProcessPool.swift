@@ -111,6 +111,10 @@ package final class ProcessPool: FutureSource {
   /// The supervisor asks the cgroups too, while the first worker starts: that takes as long as to set a pool up.
   let processors = Atomic<Int>(Processors.byAffinity())
   let wakeUp: Doorbell
+  /// A job was sent while the supervisor slept unwatched, and its timer was not set yet: see `watchSoon`.
+  ///
+  /// Changed under the core lock.
+  let owesTimer = Atomic<Bool>(false)
   /// Whom the kernel killed; the supervisor's own.
   let memoryWatch = MemoryWatch()
   /// Ends when the last worker has gone after shutdown.
@@ -254,6 +258,7 @@ package final class ProcessPool: FutureSource {
   package func beginWait(for future: AnyFuture) -> WaitPermit { forks.hasForked ? .refused(JobError.forked) : .granted }
   package func isRunning(_ future: AnyFuture) -> Bool {
     if forks.hasForked { return false }
+    expect(future)
     return core.withLock { core in
       guard let (channel, position) = flight(of: future, in: core) else { return false }
       return channel.isStarted(position)
@@ -332,7 +337,7 @@ package final class ProcessPool: FutureSource {
   package func shutdown(_ mode: ShutdownMode) async {
     if forks.hasForked { return }
     close(mode)
-    if !finished.isDone { await finished.park() }
+    if !finished.hasEnded { await finished.park() }
     // It has nothing left to do: a join takes microseconds.
     let thread = self.thread.withLock { thread in
       defer { thread = nil }

@@ -141,17 +141,17 @@ import Synchronization
     let isCrowded = queue.keepsBusy(processors)
     let budget = isCrowded ? SpinBudget.crowded : queue.helping.next()
     var spins = 0
-    while spins < budget && !future.isDone {
+    while spins < budget && !future.hasEnded {
       queue.helping.pause(after: spins, wasWoken: queue.isWakingOne, isAwaited: queue.isUntaken)
       spins += 1
     }
-    if !isCrowded { queue.helping.looked(budget, inVain: !future.isDone) }
+    if !isCrowded { queue.helping.looked(budget, inVain: !future.hasEnded) }
   }
   func isRunning(_ future: AnyFuture) -> Bool { false }
   func cancel(_ future: AnyFuture) -> Bool {
     if forks.hasForked { return false }
     if future.cancelIfPending() { return true }
-    guard future.tell() else { return !future.isDone }
+    guard future.tell() else { return !future.hasEnded }
     cancelTask(of: future)
     return true
   }

@@ -76,7 +76,7 @@ extension WorkerThread {
     var open = [future]
     var seen: Set<ObjectIdentifier> = []
     while let next = open.popLast() {
-      guard seen.insert(ObjectIdentifier(next)).inserted, !next.isDone else { continue }
+      guard seen.insert(ObjectIdentifier(next)).inserted, !next.hasEnded else { continue }
       for thread in threads where thread.allRunning().contains(where: { $0 === next }) {
         if thread === waiter { return true }
         open += thread.nested.withLock { $0.awaited }
