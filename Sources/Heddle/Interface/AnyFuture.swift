@@ -185,14 +185,17 @@ public class AnyFuture: @unchecked Sendable {
       unsafe waiter._withUnsafeGuaranteedRef { $0.next = old & Stage.waiterMask }
       let (exchanged, now) = word.compareExchange(
         expected: old, desired: bits | (old & ~Stage.waiterMask), ordering: .acquiringAndReleasing)
-      if exchanged {
-        source?.expect(self)
-        return true
-      }
+      if exchanged { return true }
       old = now
     }
     unsafe waiter.release()
     return false
+  }
+  /// The same for somebody who expects the end and has not helped; the executor hears of it, so none of its locks may be held.
+  final func notify(_ body: @escaping @Sendable () -> Void) -> Bool {
+    guard addWaiter(body) else { return false }
+    source?.expect(self)
+    return true
   }
   @inline(never) private final func wake(_ old: UInt) {
     var first: Waiter?

@@ -105,7 +105,7 @@ public final class Future<Output: Sendable>: AnyFuture, @unchecked Sendable {
   /// `body` must be short: the executor waits for it.
   public func onCompletion(_ body: @escaping @Sendable (Result<Output, any Error>) -> Void) {
     let call: @Sendable () -> Void = { [self] in body(Result { try outcome() }) }
-    if !addWaiter(call) { call() }
+    if !notify(call) { call() }
   }
 
   /// The outcome of a job that has ended.

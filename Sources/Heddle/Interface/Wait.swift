@@ -35,7 +35,7 @@ public nonisolated(nonsending) func wait<F: AnyFuture>(
       let failed = future.state != .succeeded
       if isLast || condition == .firstCompleted || condition == .firstFailure && failed { latch.succeed(()) }
     }
-    if !future.addWaiter(ended) { ended() }
+    if !future.notify(ended) { ended() }
   }
   if futures.isEmpty { latch.succeed(()) }
   var timer: Task<Void, Never>?
@@ -140,7 +140,7 @@ final class Mailbox<F: AnyFuture>: Sendable {
   /// Listens to a future.
   func receive(_ future: F) {
     let ended: @Sendable () -> Void = { [self] in put(future) }
-    if !future.addWaiter(ended) { ended() }
+    if !future.notify(ended) { ended() }
   }
   /// Inside a job of a thread pool: runs one of the pool's jobs that are waited for, since the thread would sleep.
   func help<S: Sequence>(_ futures: S) where S.Element == F {

@@ -109,7 +109,7 @@
       return
     }
     switch order {
-    case .input: if let first = queue.first?.unit.future, !first.addWaiter({ latch.succeed(()) }) { latch.succeed(()) }
+    case .input: if let first = queue.first?.unit.future, !first.notify({ latch.succeed(()) }) { latch.succeed(()) }
     case .completion: mailbox.whenNotEmpty { latch.succeed(()) }
     }
     if !latch.hasEnded { await latch.park() }

@@ -104,7 +104,7 @@ package final class MapMeter: Sendable {
   /// Counts an item once it has ended.
   func watch(_ future: AnyFuture) {
     let ended: @Sendable () -> Void = { [self, unowned future] in itemsEnded(1, failed: future.state == .succeeded ? 0 : 1) }
-    if !future.addWaiter(ended) { ended() }
+    if !future.notify(ended) { ended() }
   }
   /// Counts the items of a chunk once it has ended.
   func watch<Output>(chunk: MapChunk<Output>) {
@@ -112,7 +112,7 @@ package final class MapMeter: Sendable {
       let (count, failed) = chunk.counts
       itemsEnded(count, failed: failed)
     }
-    if !chunk.addWaiter(ended) { ended() }
+    if !chunk.notify(ended) { ended() }
   }
   package func itemSubmitted() { itemsSubmitted(1) }
   func itemsSubmitted(_ count: Int) {

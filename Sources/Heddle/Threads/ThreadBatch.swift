@@ -27,7 +27,7 @@ final class ThreadBatch: Sendable {
     return hasSlept.load(ordering: .relaxed)
   }
   var size: Int { count.load(ordering: .sequentiallyConsistent) }
-  func fill(from queue: inout WorkRing, _ share: Int) {
+  @inline(never) func fill(from queue: inout WorkRing, _ share: Int) {
     work.withLock { work in
       if work.isEmpty { filled.add(1) }
       for _ in 0..<share { work.push(queue.pop()) }

@@ -266,31 +266,30 @@ final class ThreadQueue: Sendable {
   private var waiting: Int { Int(state.tally) + (handover.isUntaken ? 1 : 0) }
   /// Whether something waits, in the queue or in what a thread took in advance.
   private var hasMore: Bool { state.tally > 0 || !filled.isZero }
-  /// From the thread's own batch, from the searcher's hands, from the queue, or from another thread's batch.
+  /// From the searcher's hands, from the queue, or from another thread's batch; for a thread whose own batch is empty.
   private func takeNow(_ own: ThreadBatch) -> ThreadWork? {
-    if let work = own.pop() { return work }
     if let future = unsafe handover.take() {
       // Who pushed meanwhile relied on the searcher, who may be about to sleep now.
       if hasMore { wakeIfNeeded() }
       return unsafe .future(future)
     }
+    if state.tally > 0, let work = takeShare(own) { return work }
+    return filled.isZero ? nil : takeFromOthers(than: own)
+  }
+  /// From the queue: the first, and where many wait more of them into the batch.
+  @inline(__always) private func takeShare(_ own: ThreadBatch) -> ThreadWork? {
     var tookMore = false
-    if state.tally > 0 {
-      let work = state.withLock { state -> ThreadWork? in
-        defer { noteCount(state) }
-        return state.queues.pop(upTo: Self.batchLimit, oneOf: 2 * Int(state.limit)) { ring, share in
-          // Under both locks, so that one who looks for work sees it in the queue or here.
-          own.fill(from: &ring, share)
-          tookMore = true
-        }
-      }
-      if let work {
-        // What lies behind a job that may be long can be taken by others: they must not sleep.
-        if tookMore { wakeIfNeeded() }
-        return work
+    let work = state.withLock { state -> ThreadWork? in
+      defer { noteCount(state) }
+      return state.queues.pop(upTo: Self.batchLimit, oneOf: 2 * Int(state.limit)) { ring, share in
+        // Under both locks, so that one who looks for work sees it in the queue or here.
+        own.fill(from: &ring, share)
+        tookMore = true
       }
     }
-    return filled.isZero ? nil : takeFromOthers(than: own)
+    // What lies behind a job that may be long can be taken by others: they must not sleep.
+    if tookMore { wakeIfNeeded() }
+    return work
   }
   /// What lies in another thread's batch.
   @inline(never) private func takeFromOthers(than own: ThreadBatch) -> ThreadWork? {
