@@ -1,7 +1,9 @@
 import Glibc
-import Heddle
 import HeddleSystem
+import HeddleWire
 import Testing
+
+@testable import Heddle
 
 /// What an initializer leaves for the jobs of its worker.
 private struct Prepared: Sendable {
@@ -201,6 +203,26 @@ extension Core {
       if mode == .finishAll { #expect(future.cancel()) }
       try await within("shutdown \(mode)", limit: .seconds(4)) { await pool.shutdown(mode) }
       #expect(future.state == .cancelled)
+    }
+    @Test func `a finalizer for which there is no room in the ring keeps neither worker nor pool`() async throws {
+      try await withPool(1, ProcessPoolConfiguration(finalizer: Doubled(value: 1))) { pool in
+        let number = try await pool.submit(ProcessNumber()).value
+        #expect(kill(number, SIGSTOP) == 0)
+        try await eventually("the stop") { isSuspended(number) }
+        // Frames that the worker never sees: it is suspended, and they are not published.
+        pool.pool!.core.withLock { core in
+          let channel = core.live[0]
+          for byteCount in [Frame.payloadLimit, 64, 0] {
+            let bytes = [UInt8](repeating: 0, count: byteCount)
+            unsafe bytes.withUnsafeBytes { bytes in
+              while channel.room(for: Frame.headerByteCount + byteCount + 16) == true {
+                _ = unsafe channel.request.write(FrameHeader(kind: RequestKind.stop, byteCount: byteCount), bytes)
+              }
+            }
+          }
+        }
+        try await within("shutdown", limit: .seconds(8)) { await pool.shutdown(.finishAll) }
+      }
     }
     @Test func `an initializer that cannot travel is said of every job`() async throws {
       let pool = ProcessPoolExecutor(maxWorkers: 1, configuration: ProcessPoolConfiguration(initializer: Unwritable()))

@@ -65,7 +65,7 @@ extension Core {
           return await pool.submit { 0 }.result.jobError?.code
         }
         // The thread that runs this one searches from then on.
-        pool.submit { both.arrive() }
+        _ = pool.submit { both.arrive() }
         let refused = try await code.value
         #expect(refused == .executorShutDown, "round \(round)")
         try await within("shutdown") { await pool.shutdown(.finishAll) }
