@@ -38,7 +38,7 @@ extension ProcessPool {
   ///
   /// Most jobs have ended by then, and to wake it now would take a processor from the worker that is to wake. To set the timer costs several
   /// microseconds too, so the first job after a pause only leaves it owed: until another is sent, or somebody expects the job's end.
-  private func watchSoon(_ core: inout Core, _ bells: inout Bells) {
+  func watchSoon(_ core: inout Core, _ bells: inout Bells) {
     guard limits.memoryLimit == nil else { return nudge(&core, &bells) }
     guard owesTimer.load(ordering: .relaxed) else { return owesTimer.store(true, ordering: .relaxed) }
     owesTimer.store(false, ordering: .relaxed)

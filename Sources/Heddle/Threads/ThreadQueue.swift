@@ -64,7 +64,7 @@ final class ThreadQueue: Sendable {
   private let maxThreads: Int
 
   init(maxThreads: Int, idleTimeout: Duration?) {
-    state = Locked(State(limit: Int32(maxThreads)), alignment: 64)
+    state = Locked(State(limit: Int32(clamping: maxThreads)), alignment: 64)
     self.maxThreads = maxThreads
     self.idleTimeout = idleTimeout
   }
@@ -115,7 +115,7 @@ final class ThreadQueue: Sendable {
   /// Returns how many are to be started, for what waits.
   func resize(to limit: Int) -> Int {
     let wanted = state.withLock { state in
-      state.limit = Int32(limit)
+      state.limit = Int32(clamping: limit)
       isCrowded.store(state.live > state.limit, ordering: .sequentiallyConsistent)
       let free = sleepers.load(ordering: .relaxed) + (handover.isWanted ? 1 : 0)
       // What a thread took in advance may lie behind a long job of its own: it waits too.
