@@ -42,10 +42,16 @@ struct Sample {
     case .failure(let absence): absent.append("\(name): \(absence.reason)")
     }
   }
-  /// The means of several turns, each of which gave figures of the same names.
+  /// The means of several turns, each of which gives figures of the same names.
   ///
   /// What takes seconds and is compared is measured in turns: a shared machine has phases of seconds in which everything takes twice as long.
-  mutating func addMeans(of turns: [Sample]) {
+  mutating func addMeans(ofTurns count: Int, _ measure: (inout Sample) async throws -> Void) async throws {
+    var turns: [Sample] = []
+    for _ in 0..<count {
+      var turn = Sample()
+      try await measure(&turn)
+      turns.append(turn)
+    }
     guard let first = turns.first else { return }
     for figure in first.figures {
       let values = turns.compactMap { $0[figure.name] }

@@ -70,7 +70,7 @@ extension ProcessPool {
       if unsafe isSpent && !batch.results.isEmpty { replace(channel, &core) }
       dispatch(&core, &bells)
       // Whoever expects the end of what was sent here may have said so before it was owed.
-      if owesTimer.load(ordering: .relaxed) { watchSoon(&core, &bells) }
+      payTimer(&core, &bells)
     }
   }
   /// 3.

@@ -38,20 +38,24 @@ extension ProcessPool {
   ///
   /// Most jobs have ended by then, and to wake it now would take a processor from the worker that is to wake. To set the timer costs several
   /// microseconds too, so the first job after a pause only leaves it owed: until another is sent, or somebody expects the job's end.
-  func watchSoon(_ core: inout Core, _ bells: inout Bells) {
+  private func watchSoon(_ core: inout Core, _ bells: inout Bells) {
     guard limits.memoryLimit == nil else { return nudge(&core, &bells) }
-    guard owesTimer.load(ordering: .relaxed) else { return owesTimer.store(true, ordering: .relaxed) }
+    if owesTimer.load(ordering: .relaxed) { payTimer(&core, &bells) } else { owesTimer.store(true, ordering: .relaxed) }
+  }
+  /// Sets the timer if it is owed.
+  func payTimer(_ core: inout Core, _ bells: inout Bells) {
+    guard owesTimer.load(ordering: .relaxed) else { return }
     owesTimer.store(false, ordering: .relaxed)
     guard wakeUp.hasTimer else { return nudge(&core, &bells) }
     core.sleepsUnwatched = false
     core.hasTimer = true
     bells.timer = true
   }
-  /// Sets the timer if it is owed: somebody expects the end of a job.
+  /// The same, where somebody expects the end of a job; asked often, and mostly for nothing.
   package func expect(_ future: AnyFuture) {
     guard owesTimer.load(ordering: .relaxed), !forks.hasForked else { return }
     var bells = Bells()
-    core.withLock { core in if owesTimer.load(ordering: .relaxed) && core.sleepsUnwatched { watchSoon(&core, &bells) } }
+    core.withLock { payTimer(&$0, &bells) }
     bells.ring(self)
   }
   /// Over before anybody would call the pool idle.

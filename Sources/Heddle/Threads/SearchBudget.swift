@@ -16,12 +16,12 @@ struct SearchBudget: ~Copyable, Sendable {
 
   /// How many pauses to search this time.
   var limit: Int { Self.base + earned.load(ordering: .relaxed) }
-  /// What came of a search that might have taken `limit` pauses.
+  /// What came of a search that might have taken `limit` pauses; where it took fewer it found something.
   ///
   /// What it took over the usual is spent.
-  func searched(_ pauses: Int, of limit: Int, found: Bool) {
+  func searched(_ pauses: Int, of limit: Int) {
     let rest = limit - Self.base - max(0, pauses - Self.base)
-    let next = min(found ? rest + Self.perJob : rest, Self.mostEarned)
+    let next = min(pauses < limit ? rest + Self.perJob : rest, Self.mostEarned)
     if next != earned.load(ordering: .relaxed) { earned.store(next, ordering: .relaxed) }
   }
 }

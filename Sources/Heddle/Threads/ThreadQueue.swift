@@ -196,7 +196,7 @@ final class ThreadQueue: Sendable {
           heddle_pause()
           spins += 1
         }
-        searching.searched(spins, of: limit, found: spins < limit)
+        searching.searched(spins, of: limit)
         if handover.isUntaken { gather() }
         if let work = unsafe handover.end().map(ThreadWork.future) ?? takeNow(own) {
           // While this thread searched nobody was woken: pass that on.

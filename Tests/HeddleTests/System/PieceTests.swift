@@ -23,17 +23,17 @@ import Testing
   @Test func `a search that finds something earns the next ones time, which is spent once`() {
     let budget = SearchBudget()
     let usual = budget.limit
-    for _ in 0..<10 { budget.searched(3, of: budget.limit, found: true) }
+    for _ in 0..<10 { budget.searched(3, of: budget.limit) }
     #expect(budget.limit == usual + 200)
     // Found late: what it took over the usual is spent.
-    budget.searched(usual + 150, of: budget.limit, found: true)
+    budget.searched(usual + 150, of: budget.limit)
     #expect(budget.limit == usual + 70)
-    budget.searched(budget.limit, of: budget.limit, found: false)
+    budget.searched(budget.limit, of: budget.limit)
     #expect(budget.limit == usual)
-    for _ in 0..<100_000 { budget.searched(0, of: budget.limit, found: true) }
+    for _ in 0..<100_000 { budget.searched(0, of: budget.limit) }
     #expect(budget.limit == usual + 6000, "not without end")
     // Jobs that come later than the usual earn less than they take.
-    for _ in 0..<1_000 { budget.searched(min(usual + 100, budget.limit), of: budget.limit, found: true) }
+    for _ in 0..<1_000 { budget.searched(min(usual + 100, budget.limit), of: budget.limit) }
     #expect(budget.limit < usual + 100)
   }
   @Test func `that somebody gave way is told once`() {

@@ -73,16 +73,12 @@ struct ProcessQuiet: Row {
 
   init(_ bench: Bench) { self.bench = bench }
   func run(_ sample: inout Sample) async throws {
-    var turns: [Sample] = []
     let rounds = bench.count(100) / Self.turns
-    for _ in 0..<Self.turns {
-      var turn = Sample()
+    try await sample.addMeans(ofTurns: Self.turns) { turn in
       turn.add("Heddle", "µs", try await Flood.afterQuiet(pool, rounds))
       try turn.add("socket pair, 64 bytes", "µs", of: bench.swift, "socket-quiet", rounds)
       try turn.add("Dispatch", "µs", of: bench.swift, "dispatch-quiet", rounds)
-      turns.append(turn)
     }
-    sample.addMeans(of: turns)
   }
   func end() async { await pool.shutdown() }
 }

@@ -48,16 +48,12 @@ struct ThreadSingle: Row {
     try sample.add("Dispatch", "µs", of: bench.swift, "dispatch-single", count / 5)
     try sample.add("rayon", "µs", of: bench.rayon, "single", count / 5)
     try sample.add("Java's fixed pool", "µs", of: bench.java, "single", count / 5)
-    var turns: [Sample] = []
-    for _ in 0..<Self.turns {
-      var turn = Sample()
+    try await sample.addMeans(ofTurns: Self.turns) { turn in
       turn.add("Heddle after quiet", "µs", try await Flood.afterQuiet(pool, rounds))
       try turn.add("Dispatch after quiet", "µs", of: bench.swift, "dispatch-quiet", rounds)
       try turn.add("rayon after quiet", "µs", of: bench.rayon, "quiet", rounds)
       try turn.add("Java's fixed pool after quiet", "µs", of: bench.java, "quiet", rounds)
-      turns.append(turn)
     }
-    sample.addMeans(of: turns)
   }
   func end() async { await pool.shutdown() }
 }
